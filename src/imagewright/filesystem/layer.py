@@ -1,0 +1,51 @@
+"""A layer as a value: changes to a tree.
+
+https://github.com/opencontainers/image-spec/blob/main/layer.md
+"""
+
+from dataclasses import dataclass
+
+from imagewright.filesystem.tree import Node
+
+__all__ = ["Change", "Layer", "Opaque", "Put", "Whiteout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """`path` becomes `node`. A directory put over a directory keeps the children it has.
+
+    A directory node in a Put has no children of its own: they are changes of their own. Puts that share one node object are hard links to each other.
+    """
+
+    path: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Whiteout:
+    """Whatever was at `path` in lower layers is gone."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Whatever was below the directory `path` in lower layers is gone; the directory itself stays."""
+
+    path: str
+
+
+Change = Put | Whiteout | Opaque
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Changes in canonical order.
+
+    Parents before their children, siblings by name (as bytes); for one path, Whiteout before Put before Opaque; an Opaque's removals come before everything put below it, wherever it stands (they concern lower layers only).
+    No path is changed twice by the same kind of change. In a layer made here, every Put, Whiteout and Opaque has a Put
+    for each of its parent directories (not the root), carrying that directory's metadata, as overlayfs and every engine
+    have them; a layer made elsewhere may lack those.
+    """
+
+    changes: tuple[Change, ...]

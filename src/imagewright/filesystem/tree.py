@@ -1,0 +1,137 @@
+"""A filesystem state as an immutable value.
+
+A tree is its root `Directory`. Paths are relative to the root, with `/` between names and none at either end; the root
+itself is `""`. Names are `str` with undecodable bytes as surrogate escapes, as the `os` module has them.
+
+Two names of one inode (a hard link) are two names bound to the *same object*: compare with `is`. Whoever copies nodes
+keeps that identity by copying each object once.
+
+Nodes are never changed after construction; the mapping given to a `Directory` belongs to it from then on.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from imagewright.oci import Digest
+
+__all__ = [
+    "EMPTY",
+    "Content",
+    "Device",
+    "Directory",
+    "Extent",
+    "Fifo",
+    "File",
+    "Node",
+    "Symlink",
+    "Tree",
+    "find",
+    "walk",
+]
+
+_NO_XATTRS: Mapping[str, bytes] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where bytes are: they begin `offset` bytes into the file named `path`, a name that only the edges understand."""
+
+    path: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a regular file: what they are (`digest`, `size` in bytes) and where they can be read now.
+
+    Two contents are equal if their bytes are, wherever those are kept.
+    """
+
+    digest: Digest
+    size: int
+    extent: Extent = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inode:
+    """What every kind of node has; `mode` is the permission bits with setuid, setgid and sticky, not the type."""
+
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 0
+    xattrs: Mapping[str, bytes] = field(default_factory=lambda: _NO_XATTRS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File(_Inode):
+    """A regular file."""
+
+    content: Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symlink(_Inode):
+    """A symbolic link; `target` is as it was written, never resolved."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device(_Inode):
+    """A block or character device."""
+
+    kind: Literal["block", "character"]
+    major: int
+    minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fifo(_Inode):
+    """A named pipe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory(_Inode):
+    """A directory with its children by name."""
+
+    children: Mapping[str, "Node"] = field(default_factory=dict)
+
+
+Node = File | Symlink | Device | Fifo | Directory
+Tree = Directory
+
+EMPTY: Tree = Directory(mode=0o755)
+
+
+def find(tree: Tree, path: str) -> Node | None:
+    """Return the node at `path`, following no link, or None. `""` is the tree itself."""
+    node: Node = tree
+    if path:
+        for name in path.split("/"):
+            if not isinstance(node, Directory):
+                return None
+            child = node.children.get(name)
+            if child is None:
+                return None
+            node = child
+    return node
+
+
+def walk(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """Yield every node below `tree` with its path (below `prefix`), parents first, names in sorted order."""
+    stack: list[Iterator[tuple[str, Node]]] = [_children(tree, prefix)]
+    while stack:
+        for path, node in stack[-1]:
+            yield path, node
+            if isinstance(node, Directory):
+                stack.append(_children(node, path))
+                break
+        else:
+            stack.pop()
+
+
+def _children(directory: Directory, prefix: str) -> Iterator[tuple[str, Node]]:
+    start = f"{prefix}/" if prefix else ""
+    return iter([(start + name, directory.children[name]) for name in sorted(directory.children)])

@@ -1,0 +1,54 @@
+"""What machine an image is for."""
+
+from dataclasses import dataclass
+
+from imagewright.errors import InvalidInput
+
+__all__ = ["Platform"]
+
+# Names that containerd's platform package normalises: https://github.com/containerd/platforms (database.go).
+_ARCHITECTURES = {
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "i386": ("386", ""),
+    "i686": ("386", ""),
+}
+_SYSTEMS = {"macos": "darwin"}
+_KNOWN_SYSTEMS = frozenset({"linux", "windows", "darwin", "freebsd", "openbsd", "netbsd", "solaris", "wasi"})
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """An operating system, an architecture and its variant, in the names that Go gives them."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    @classmethod
+    def parse(cls, text: str, *, default: "Platform") -> "Platform":
+        """Return the platform that `os`, `arch`, `os/arch` or `os/arch/variant` names, completed from `default`.
+
+        Raises `InvalidInput` for anything else.
+        """
+        parts = text.strip().lower().split("/")
+        if not 1 <= len(parts) <= 3 or not all(part.replace("-", "").replace("_", "").isalnum() for part in parts):
+            raise InvalidInput(f'"{text}": cannot parse platform specifier: invalid argument')
+        if len(parts) == 1:
+            system = _SYSTEMS.get(parts[0], parts[0])
+            if system in _KNOWN_SYSTEMS:
+                return cls(system, default.architecture, default.variant)
+            architecture, variant = _ARCHITECTURES.get(parts[0], (parts[0], ""))
+            return cls(default.os, architecture, variant)
+        architecture, variant = _ARCHITECTURES.get(parts[1], (parts[1], ""))
+        if len(parts) == 3:
+            variant = parts[2]
+        if (architecture, variant) == ("arm64", "v8"):
+            variant = ""
+        return cls(_SYSTEMS.get(parts[0], parts[0]), architecture, variant)
