@@ -1,0 +1,124 @@
+"""What the store gives out and takes in, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from imagewright.oci import Digest, ImageConfig
+from imagewright.reference import Reference
+
+__all__ = [
+    "Container",
+    "HistoryItem",
+    "ImageQuery",
+    "ImageSummary",
+    "Record",
+    "Removal",
+    "StoredImage",
+]
+
+_NO_LEAVES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageQuery:
+    """Which images to list. Different fields are AND-ed; so are several values of one field, but for `references`.
+
+    `all` shows untagged parents too. `dangling` True selects images without a tag and without children, False those
+    that have a name. `labels` are `key` or `key=value`. `before` and `since` name images, compared by creation time.
+    `references` are globs, OR-ed, which a familiar or canonical name must match; names that match none are left out
+    of the answer. `until_ns` selects images created before a time, in nanoseconds since 1970.
+    """
+
+    all: bool = False
+    dangling: bool | None = None
+    labels: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    since: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    until_ns: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSummary:
+    """One line of the image list.
+
+    `size` in bytes is that of all its layers' files; `tags` and `digests` are familiar names in the order of their
+    canonical forms; `labels` is None where the configuration has none; `containers` counts intermediate containers.
+    An image that did not change keeps its summary object from one list to the next.
+    """
+
+    id: Digest
+    parent: Digest | None
+    created_ns: int
+    size: int
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+    labels: Mapping[str, str] | None
+    containers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """An image with everything that is known of it.
+
+    `config_bytes` are as they came: their sha256 is `id`. `tags` and `digests` are ordered by their canonical forms.
+    `created_ns` is 0 where the configuration names no time, `tagged_ns` 0 for an image that was never tagged.
+    """
+
+    id: Digest
+    config_bytes: bytes
+    config: ImageConfig
+    parent: Digest | None
+    created_ns: int
+    size: int
+    tags: tuple[Reference, ...]
+    digests: tuple[Reference, ...]
+    tagged_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryItem:
+    """One step in the making of an image; `id` is None where the step's own image is not here."""
+
+    id: Digest | None
+    created_ns: int
+    created_by: str
+    comment: str
+    size: int
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """One thing that a removal did: a familiar name taken away, or an image or a layer (by chain_id) deleted."""
+
+    untagged: str | None = None
+    deleted: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a step came to: its layer, None where it made no layer.
+
+    `leaves` are the parts of the cache key by name, kept to explain a later miss. With a `content` (the digest of the
+    layer, modification times left out), the layer can be adopted by another step on the same `parent`, the chain_id of
+    the layers below (None where there are none).
+    """
+
+    diff_id: Digest | None
+    created_ns: int
+    leaves: Mapping[str, str] = field(default_factory=lambda: _NO_LEAVES)
+    parent: Digest | None = None
+    content: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """An intermediate container: what is left of a RUN, by 64-hex `id`; `name` without a leading slash."""
+
+    id: str
+    image: Digest
+    command: tuple[str, ...]
+    created_ns: int
+    exit_code: int
+    name: str
