@@ -1,5 +1,6 @@
 """A token by which the caller of long work says that it is no longer wanted."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -26,12 +27,16 @@ class Cancellation:
         return self._event.is_set()
 
     def cancel(self) -> None:
-        """Say that the work is no longer wanted; idempotent. Registered callbacks run in the calling thread."""
+        """Say that the work is no longer wanted; idempotent.
+
+        Registered callbacks run in the calling thread, all of them even if one raises; the last error then goes on.
+        """
         with self._lock:
             self._event.set()
             callbacks, self._callbacks = list(self._callbacks.values()), {}
-        for callback in callbacks:
-            callback()
+        with contextlib.ExitStack() as stack:
+            for callback in reversed(callbacks):
+                stack.callback(callback)
 
     def check(self) -> None:
         """Raise `Cancelled` if `cancel` has been called."""

@@ -76,10 +76,13 @@ class RootfsConfig(msgspec.Struct, frozen=True):
 
 
 class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The image configuration; the sha256 of its bytes is the image id."""
+    """The image configuration; the sha256 of its bytes is the image id.
 
-    architecture: str
-    os: str
+    The specification requires `architecture` and `os`; the engine loads images without, and so they may be empty here.
+    """
+
+    architecture: str = ""
+    os: str = ""
     config: RunConfig | None = None
     rootfs: RootfsConfig = msgspec.field(default_factory=RootfsConfig)
     history: tuple[History, ...] | None = ()
@@ -102,6 +105,7 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.config or RunConfig()
 
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _decoder = msgspec.json.Decoder(ImageConfig)
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -125,19 +129,26 @@ def encode_config(config: ImageConfig) -> bytes:
     document = msgspec.to_builtins(config, order="sorted")
     document.setdefault("config", {})
     document["rootfs"] = {"diff_ids": list(config.rootfs.diff_ids or ()), "type": config.rootfs.type}
-    document.setdefault("history", [])
+    document["history"] = document.get("history") or []
     return _encoder.encode(document)
 
 
 def format_time(time_ns: int) -> str:
-    """Return `time_ns`, in nanoseconds since 1970, as RFC 3339 in UTC, the way Go prints it: no trailing zeros."""
+    """Return `time_ns`, in nanoseconds since 1970, as RFC 3339 in UTC, the way Go prints it: no trailing zeros.
+
+    Raises `InvalidInput` outside the years 1 to 9999, which RFC 3339 cannot write.
+    """
     seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
+    try:
+        moment = _EPOCH + dt.timedelta(seconds=seconds)
+    except OverflowError as error:
+        raise InvalidInput(f"time out of range: {seconds} s since 1970") from error
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    # Not strftime: it does not pad the year, and Go's zero time is in the year 1.
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}{fraction}Z"
 
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def parse_time(text: str) -> int:
@@ -148,7 +159,7 @@ def parse_time(text: str) -> int:
     zone = "+00:00" if match[3] in "Zz" else match[3]
     try:
         moment = dt.datetime.fromisoformat(match[1].upper() + zone)
-        elapsed = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        elapsed = moment - _EPOCH
     except (ValueError, OverflowError) as error:
         raise InvalidInput(f"invalid time: {text[:60]!r}") from error
     return (elapsed.days * 86400 + elapsed.seconds) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))

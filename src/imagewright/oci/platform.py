@@ -1,5 +1,6 @@
 """What machine an image is for."""
 
+import re
 from dataclasses import dataclass
 
 from imagewright.errors import InvalidInput
@@ -16,7 +17,17 @@ _ARCHITECTURES = {
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
+_VARIANTS = {
+    ("amd64", "v1"): "",
+    ("arm64", "8"): "",
+    ("arm64", "v8"): "",
+    ("arm", "5"): "v5",
+    ("arm", "6"): "v6",
+    ("arm", "7"): "v7",
+    ("arm", "8"): "v8",
+}
 _SYSTEMS = {"macos": "darwin"}
+_PART = re.compile(r"[a-z0-9_.-]+")
 _KNOWN_SYSTEMS = frozenset({"linux", "windows", "darwin", "freebsd", "openbsd", "netbsd", "solaris", "wasi"})
 
 
@@ -38,7 +49,7 @@ class Platform:
         Raises `InvalidInput` for anything else.
         """
         parts = text.strip().lower().split("/")
-        if not 1 <= len(parts) <= 3 or not all(part.replace("-", "").replace("_", "").isalnum() for part in parts):
+        if not 1 <= len(parts) <= 3 or not all(map(_PART.fullmatch, parts)):
             raise InvalidInput(f'"{text}": cannot parse platform specifier: invalid argument')
         if len(parts) == 1:
             system = _SYSTEMS.get(parts[0], parts[0])
@@ -49,6 +60,5 @@ class Platform:
         architecture, variant = _ARCHITECTURES.get(parts[1], (parts[1], ""))
         if len(parts) == 3:
             variant = parts[2]
-        if (architecture, variant) == ("arm64", "v8"):
-            variant = ""
+        variant = _VARIANTS.get((architecture, variant), variant)
         return cls(_SYSTEMS.get(parts[0], parts[0]), architecture, variant)
