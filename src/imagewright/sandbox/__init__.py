@@ -1,1 +1,26 @@
-"""TODO."""
+"""Everything privileged: layer directories, overlayfs, the OCI runtime, cgroups and the network of a RUN.
+
+A layer becomes a directory by `unpack`; `Sandbox.run` stacks such directories, runs one process on top of them in a
+container, and leaves its changes in an upper directory; `capture` makes a layer of that. `probe` says what the machine
+lacks for it.
+"""
+
+from imagewright.sandbox.capturing import capture
+from imagewright.sandbox.doctor import Finding, probe
+from imagewright.sandbox.request import Channel, Limits, Network, OutputSink, RunRequest, Ulimit
+from imagewright.sandbox.run import Sandbox
+from imagewright.sandbox.unpacking import unpack
+
+__all__ = [
+    "Channel",
+    "Finding",
+    "Limits",
+    "Network",
+    "OutputSink",
+    "RunRequest",
+    "Sandbox",
+    "Ulimit",
+    "capture",
+    "probe",
+    "unpack",
+]

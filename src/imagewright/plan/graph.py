@@ -1,0 +1,62 @@
+"""The graph that a Dockerfile is compiled to."""
+
+from dataclasses import dataclass
+
+from imagewright.oci import RunConfig
+from imagewright.plan.ops import Base, Op
+
+__all__ = ["Base", "Node", "Plan", "Step"]
+
+# Stands where a COPY or ADD has the digest of its sources: a character that no path can hold.
+_SOURCE = "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the person who builds sees of an instruction: step `number` of `total`, both 1-based, and its text."""
+
+    number: int
+    total: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One op at its place.
+
+    `inputs` are indices of earlier nodes: the parent first, then what a COPY copies from. `config` and `author` are
+    what the image has after the op. `created_by` is the text of its history entry, "" where it makes none (the start
+    of a stage). `step` is told when the op begins, `closes_step` says to tell the image when it is done: a FROM whose
+    base has triggers opens a step that the last trigger closes; `triggers` is their number, on the FROM.
+    """
+
+    index: int
+    stage: int
+    op: Op
+    inputs: tuple[int, ...] = ()
+    step: Step | None = None
+    closes_step: bool = True
+    triggers: int = 0
+    last_of_stage: bool = False
+    config: RunConfig = RunConfig()
+    author: str = ""
+    created_by: str = ""
+
+    def created_by_with(self, source: str) -> str:
+        """Return the text of the history entry, with `source` (`file:`, `dir:` or `multi:` and hexadecimal digits) in it."""
+        return self.created_by.replace(_SOURCE, source, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The nodes in source order; node `target` makes the result.
+
+    `preamble` are the steps of ARGs before the first FROM: told first, nothing is done for them.
+    `unused_build_args` are the names of build args that nothing consumed, sorted. `warnings` are the Dockerfile's.
+    """
+
+    nodes: tuple[Node, ...]
+    target: int
+    preamble: tuple[Step, ...] = ()
+    unused_build_args: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
