@@ -1,11 +1,29 @@
-"""The façade that the API, the command line and embedders share."""
+"""The façade that the API, the command line and embedders share.
 
-__all__ = ["BuildRequest", "Engine"]
+::
 
+    from imagewright.engine import BuildRequest, Engine
 
-class Engine:
-    """Placeholder until the façade lands."""
+    with Engine("/var/lib/imagewright") as engine, open("context.tar", "rb") as context:
+        image = engine.build(context, BuildRequest(target="app"))
+        print(image, [summary.tags for summary in engine.list()])
+"""
 
+from imagewright.build import BuildRequest
+from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
+from imagewright.engine.info import EngineInfo, MachineInfo
+from imagewright.store import Container, HistoryItem, ImageQuery, ImageSummary, Removal, StoredImage
 
-class BuildRequest:
-    """Placeholder until the façade lands."""
+__all__ = [
+    "DEFAULT_DATA_ROOT",
+    "BuildRequest",
+    "Container",
+    "Engine",
+    "EngineInfo",
+    "HistoryItem",
+    "ImageQuery",
+    "ImageSummary",
+    "MachineInfo",
+    "Removal",
+    "StoredImage",
+]

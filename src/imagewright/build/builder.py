@@ -1,0 +1,117 @@
+"""One build, from request to image."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import BinaryIO, cast
+
+from imagewright.archive import Readable
+from imagewright.build.context import read_context
+from imagewright.build.request import BuildRequest
+from imagewright.build.running import Runner
+from imagewright.build.state import State
+from imagewright.build.steps import Settings, Steps
+from imagewright.cancellation import Cancellation
+from imagewright.dockerfile import parse
+from imagewright.errors import DockerfileError
+from imagewright.events import BuildWarning, Built, Event, Reporter, StepStarted, Tagged
+from imagewright.oci import Digest, Platform
+from imagewright.plan import Plan, Resolve
+from imagewright.plan import compile as compile_plan
+from imagewright.solve import Transcript, solve
+from imagewright.store import Store
+
+__all__ = ["Builder"]
+
+# Events of steps that wait for their turn are kept in memory up to this many bytes a step, then in a file.
+_HELD_BACK = 1 << 20
+
+
+class Builder:
+    """Builds images into `store`; `resolve` finds the images that a Dockerfile begins with or copies from."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        runner: Runner,
+        resolve: Resolve,
+        platform: Platform,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._resolve = resolve
+        self._platform = platform
+        self._clock = clock
+        self._new_id = new_id
+
+    def build(self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
+        """Build the context `stream` and return the image's id; it has its tags then, all at once.
+
+        All of `stream` is read before anything is reported. Nothing temporary is left, whatever happens; what the
+        steps made until an error stays in the cache. Raises an `ImagewrightError`.
+        """
+        with self._store.scratch() as directory, self._store.lease():
+            context = read_context(stream, directory, request.dockerfile)
+            cancellation.check()
+            platform = request.platform or self._platform
+            plan = compile_plan(
+                parse(context.dockerfile, name=context.name),
+                target=request.target,
+                build_args=request.build_args,
+                labels=request.labels,
+                platform=platform,
+                build_platform=self._platform,
+                resolve=self._resolve,
+            )
+            _preface(plan, report)
+            transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
+            steps = Steps(
+                store=self._store,
+                runner=self._runner,
+                context=context.tree,
+                settings=Settings(
+                    directory=tempfile.mkdtemp(dir=directory),
+                    platform=platform,
+                    network=request.network_mode,
+                    no_cache=request.no_cache,
+                    remove=request.remove,
+                    force_remove=request.force_remove,
+                ),
+                transcript=transcript,
+                clock=self._clock,
+                new_id=self._new_id,
+            )
+            try:
+                states = solve(plan.nodes, steps, workers=os.cpu_count() or 1, cancellation=cancellation)
+            finally:
+                transcript.close()
+            cancellation.check()
+            return self._conclude(plan, states[plan.target], request, report)
+
+    def _conclude(self, plan: Plan, state: State, request: BuildRequest, report: Reporter) -> Digest:
+        if state.image is None:
+            raise DockerfileError("No image was generated. Is your Dockerfile empty?")
+        if plan.unused_build_args:
+            names = " ".join(plan.unused_build_args)
+            report(BuildWarning(f"[Warning] One or more build-args [{names}] were not consumed"))
+        for reference in request.tags:
+            self._store.tag(state.image, reference)
+        report(Built(state.image))
+        for name in dict.fromkeys(reference.familiar for reference in request.tags):
+            report(Tagged(name))
+        return state.image
+
+
+def _preface(plan: Plan, report: Reporter) -> None:
+    """Tell what stands before the first FROM."""
+    for warning in plan.warnings:
+        report(BuildWarning(warning))
+    for step in plan.preamble:
+        report(StepStarted(step.number, step.total, step.text))
+
+
+def _open_held_back(directory: str) -> BinaryIO:
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(_HELD_BACK, dir=directory))

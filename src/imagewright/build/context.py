@@ -1,0 +1,73 @@
+"""The build context: what the client sent, as a tree, and the Dockerfile in it."""
+
+import os
+from dataclasses import dataclass
+
+from imagewright.archive import Readable, Spool, decompress, read_content, read_tree
+from imagewright.errors import InvalidInput
+from imagewright.filesystem import File, IgnorePatterns, Layer, Tree, Whiteout, apply, find, resolve
+
+__all__ = ["Context", "read_context"]
+
+_DOCKERFILE_LIMIT = 4 << 20
+_IGNORE_LIMIT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The files to copy from, and the Dockerfile: its bytes, and its name as messages have it."""
+
+    tree: Tree
+    dockerfile: bytes
+    name: str
+
+
+def read_context(stream: Readable, directory: str, dockerfile: str) -> Context:
+    """Read all of `stream`, a tar in any compression, into `directory`, and return what is in it.
+
+    `dockerfile` is as the client named it. The tree's contents point into `directory`. Raises `InvalidInput` with the
+    engine's texts for what is no tar, and for a Dockerfile that is missing, no regular file, or larger than 4 MiB.
+    """
+    with Spool(os.path.join(directory, "context.tar")) as spool:
+        tree = read_tree(decompress(stream), spool)
+    path = _locate(tree, dockerfile)
+    node = find(tree, resolve(tree, path))
+    if not isinstance(node, File):
+        raise InvalidInput(f"Cannot locate specified Dockerfile: {dockerfile or path}")
+    if node.content.size > _DOCKERFILE_LIMIT:
+        raise InvalidInput(f"the Dockerfile ({path}) is larger than {_DOCKERFILE_LIMIT >> 20} MiB")
+    return Context(_without_ignored(tree, path), read_content(node.content, _DOCKERFILE_LIMIT), path)
+
+
+def _locate(tree: Tree, dockerfile: str) -> str:
+    """Return the path of the Dockerfile, which need not be there."""
+    if not dockerfile:
+        lower = find(tree, "Dockerfile") is None and find(tree, "dockerfile") is not None
+        return "dockerfile" if lower else "Dockerfile"
+    parts: list[str] = []
+    for part in dockerfile.split("/"):
+        if part == "..":
+            if not parts:
+                raise InvalidInput(f"forbidden path outside the build context: {dockerfile} ()")
+            parts.pop()
+        elif part not in {"", "."}:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _without_ignored(tree: Tree, dockerfile: str) -> Tree:
+    """Leave out the Dockerfile and `.dockerignore` where the latter says so: nothing else is filtered here.
+
+    The client has filtered already; it sends these two because the engine reads them. A file of patterns that makes
+    no sense is passed over, as the engine does.
+    """
+    node = find(tree, ".dockerignore")
+    if not isinstance(node, File):
+        return tree
+    try:
+        text = read_content(node.content, _IGNORE_LIMIT).decode("utf-8", "surrogateescape")
+        patterns = IgnorePatterns.parse(text.splitlines())
+    except InvalidInput:
+        return tree
+    hidden = sorted(path for path in {dockerfile, ".dockerignore"} if patterns.ignored(path))
+    return apply(tree, Layer(tuple(Whiteout(path) for path in hidden))) if hidden else tree

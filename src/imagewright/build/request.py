@@ -1,0 +1,31 @@
+"""What is asked of a build, as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from imagewright.oci import Platform
+from imagewright.reference import Reference
+
+__all__ = ["BuildRequest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """The parameters of a build.
+
+    `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
+    number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
+    containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
+    """
+
+    dockerfile: str = ""
+    tags: tuple[Reference, ...] = ()
+    target: str = ""
+    build_args: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_cache: bool = False
+    remove: bool = True
+    force_remove: bool = False
+    platform: Platform | None = None
+    network_mode: Literal["default", "none", "host"] = "default"

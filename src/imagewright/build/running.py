@@ -1,0 +1,87 @@
+"""RUN: a process on top of the layers so far, and the layer of what it changed."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from imagewright.build.copying import read_accounts
+from imagewright.cancellation import Cancellation
+from imagewright.errors import RunFailed
+from imagewright.events import Output, Reporter
+from imagewright.filesystem import Layer
+from imagewright.oci import Digest
+from imagewright.plan import RunCommand
+from imagewright.sandbox import OutputSink, RunRequest, capture, unpack
+from imagewright.store import Store
+
+__all__ = ["Changes", "Runner", "run_command"]
+
+
+class Runner(Protocol):
+    """Whoever can run a process in a container."""
+
+    def run(self, request: RunRequest, *, output: OutputSink, cancellation: Cancellation) -> int:
+        """Run `request` to its end and return the exit code."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a process left: a layer, and the upper directory that holds its bytes."""
+
+    layer: Layer
+    directory: str
+
+
+def run_command(
+    op: RunCommand,
+    diff_ids: Sequence[Digest],
+    *,
+    store: Store,
+    runner: Runner,
+    container: str,
+    network: Literal["default", "none", "host"],
+    directory: str,
+    report: Reporter,
+    cancellation: Cancellation,
+) -> Changes:
+    """Run `op` on top of the layers `diff_ids`, in `directory` (empty, in the store), and return what it changed.
+
+    Raises `RunFailed` with the engine's text if the process ends with a code that is not zero, and what the runner
+    raises.
+    """
+    tree = store.tree(diff_ids)
+    user = read_accounts(tree).resolve_user(op.user)
+    lowers = tuple(store.layer_directory(diff_id, diff_ids[:n], unpack) for n, diff_id in enumerate(diff_ids))
+    cancellation.check()
+    upper = os.path.join(directory, "upper")
+    os.mkdir(upper)
+    os.chown(upper, tree.uid, tree.gid)
+    os.chmod(upper, tree.mode)
+    request = RunRequest(
+        container_id=container,
+        argv=op.argv,
+        env=_environment(op, home=user.home, hostname=container[:12]),
+        cwd=op.workdir,
+        uid=user.uid,
+        gid=user.gid,
+        groups=user.groups,
+        lowers=lowers[::-1],
+        upper=upper,
+        network=network,
+    )
+    exit_code = runner.run(
+        request, output=lambda channel, data: report(Output(channel, data)), cancellation=cancellation
+    )
+    if exit_code:
+        raise RunFailed(f"The command '{' '.join(op.argv)}' returned a non-zero code: {exit_code}", exit_code=exit_code)
+    return Changes(capture(upper, tree), upper)
+
+
+def _environment(op: RunCommand, *, home: str, hostname: str) -> tuple[str, ...]:
+    """Return what the process sees; HOME and HOSTNAME give way to what the image says of them."""
+    given = (*op.env, *op.unrecorded_env)
+    names = {entry.partition("=")[0] for entry in given}
+    extra = (("HOSTNAME", hostname), ("HOME", home))
+    return (*given, *(f"{name}={value}" for name, value in extra if name not in names))

@@ -1,0 +1,274 @@
+"""What each op of a plan does to the state of its stage."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from imagewright.build.cache import cache_key, layer_content
+from imagewright.build.copying import Selection, select_files
+from imagewright.build.running import Runner, run_command
+from imagewright.build.state import State, advance, start
+from imagewright.cancellation import Cancellation
+from imagewright.errors import RunFailed
+from imagewright.events import (
+    CacheHit,
+    ContainerRemoved,
+    ContainerStarted,
+    Event,
+    Reporter,
+    StageFinished,
+    StepFinished,
+    StepStarted,
+    TriggersStarted,
+)
+from imagewright.filesystem import Layer, Tree, workdir_layer
+from imagewright.oci import Digest, Platform, chain_id, encode_config
+from imagewright.plan import (
+    AddFiles,
+    Configure,
+    Continue,
+    CopyFiles,
+    Fail,
+    Image,
+    MakeDirectory,
+    Node,
+    RunCommand,
+    Scratch,
+)
+from imagewright.solve import Transcript
+from imagewright.store import Container, Record, Store
+
+__all__ = ["Settings", "Steps"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for all steps of one build; see `BuildRequest`. `directory` is empty and the build's own."""
+
+    directory: str
+    platform: Platform
+    network: Literal["default", "none", "host"] = "default"
+    no_cache: bool = False
+    remove: bool = True
+    force_remove: bool = False
+
+
+class Steps:
+    """Evaluates the nodes of a plan: the `Work` that the solver is given. Safe for use by many threads.
+
+    `clock` gives nanoseconds since 1970, `new_id` 64 random hexadecimal digits.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        runner: Runner,
+        context: Tree,
+        settings: Settings,
+        transcript: Transcript[Event],
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._context = context
+        self._settings = settings
+        self._transcript = transcript
+        self._clock = clock
+        self._new_id = new_id
+        self._selections: dict[int, Selection] = {}
+
+    def recall(self, node: Node, inputs: Sequence[State]) -> State | None:
+        """Tell that `node` begins, and return its state if it starts a stage or is in the cache."""
+        report = self._transcript.reporter(node.index)
+        if node.step is not None:
+            report(StepStarted(node.step.number, node.step.total, node.step.text))
+        state = self._begin(node, inputs)
+        if state is None and isinstance(node.op, Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand):
+            state = self._cached(node, inputs, report)
+        return state if state is None else self._finish(node, state)
+
+    def perform(self, node: Node, inputs: Sequence[State], cancellation: Cancellation) -> State:
+        """Carry out `node`, record what came of it, and return the state after it."""
+        report = self._transcript.reporter(node.index)
+        cancellation.check()
+        match node.op:
+            case Fail(error):
+                raise error
+            case CopyFiles() | AddFiles():
+                record = self._copy(node, inputs)
+            case RunCommand() | MakeDirectory() | Configure():
+                record = self._in_container(node, inputs[0], report, cancellation)
+            case _:
+                raise AssertionError(node.op)
+        self._store.put_record(self._key(node, inputs), record)
+        return self._finish(node, self._commit(node, inputs[0], record))
+
+    def _begin(self, node: Node, inputs: Sequence[State]) -> State | None:
+        match node.op:
+            case Scratch():
+                return start(self._settings.platform)
+            case Image(base):
+                return State(base.config, base.image_id)
+            case Continue():
+                return inputs[0]
+        return None
+
+    def _finish(self, node: Node, state: State) -> State:
+        report = self._transcript.reporter(node.index)
+        if node.triggers:
+            report(TriggersStarted(node.triggers))
+        if node.step is not None and node.closes_step:
+            report(StepFinished(state.image))
+        if node.last_of_stage and state.image is not None:
+            report(StageFinished(state.image))
+        self._transcript.finish(node.index)
+        return state
+
+    def _cached(self, node: Node, inputs: Sequence[State], report: Reporter) -> State | None:
+        if self._settings.no_cache:
+            return None
+        record = self._store.find_record(self._key(node, inputs))
+        if record is None:
+            return None
+        report(CacheHit())
+        return self._commit(node, inputs[0], record)
+
+    def _commit(self, node: Node, parent: State, record: Record) -> State:
+        """Return the state after `node`, its intermediate image in the store."""
+        created_by = node.created_by
+        if node.index in self._selections:
+            created_by = node.created_by_with(self._selections[node.index].label)
+        config = advance(
+            parent.config, node, created_ns=record.created_ns, diff_id=record.diff_id, created_by=created_by
+        )
+        return State(config, self._store.add_image(encode_config(config), parent=parent.image))
+
+    def _key(self, node: Node, inputs: Sequence[State]) -> Digest:
+        return cache_key(self._leaves(node, inputs))
+
+    def _leaves(self, node: Node, inputs: Sequence[State]) -> dict[str, str]:
+        """Return all that the result of `node` depends on, by name.
+
+        Files depend on the layers below, and not on the configuration of the image that has them, so that a LABEL
+        before a RUN leaves the RUN alone; a change of the configuration depends on the image that it changes.
+        """
+        leaves = dict(node.op.canonical())
+        parent = inputs[0]
+        if isinstance(node.op, Configure):
+            return {**leaves, "parent": str(parent.image)}
+        leaves["parent"] = str(chain_id(parent.diff_ids))
+        if isinstance(node.op, RunCommand):
+            leaves |= {"platform": str(self._settings.platform), "network": self._settings.network}
+        if isinstance(node.op, CopyFiles | AddFiles):
+            leaves["source"] = str(self._select(node, node.op, inputs).digest)
+        return leaves
+
+    def _select(self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State]) -> Selection:
+        if node.index not in self._selections:
+            context = len(inputs) == 1
+            source = self._context if context else self._store.tree(inputs[1].diff_ids)
+            directory = self._scratch()
+            self._selections[node.index] = select_files(
+                op, source, context=context, directory=directory, now_ns=self._clock()
+            )
+        return self._selections[node.index]
+
+    def _copy(self, node: Node, inputs: Sequence[State]) -> Record:
+        now_ns = self._clock()
+        tree = self._store.tree(inputs[0].diff_ids)
+        selection = self._selections[node.index]
+        layer = selection.layer(tree, directory=self._scratch(), now_ns=now_ns)
+        return self._record(node, inputs, layer, lambda: self._store.add_layer(layer), now_ns)
+
+    def _in_container(self, node: Node, parent: State, report: Reporter, cancellation: Cancellation) -> Record:
+        """Carry out an op for which the engine makes a container, and keep or remove that container as asked."""
+        container = self._new_id()
+        exit_code = 0
+        failed = True
+        report(ContainerStarted(container))
+        try:
+            record = self._contained(node, parent, container, report, cancellation)
+            failed = False
+        except RunFailed as error:
+            exit_code = error.exit_code
+            raise
+        finally:
+            removed = self._settings.force_remove or (self._settings.remove and not failed)
+            if removed:
+                report(ContainerRemoved(container))
+            elif not cancellation.cancelled:
+                self._keep(node, parent, container, exit_code)
+        return record
+
+    def _contained(
+        self, node: Node, parent: State, container: str, report: Reporter, cancellation: Cancellation
+    ) -> Record:
+        match node.op:
+            case RunCommand() as op:
+                directory = self._scratch()
+                changes = run_command(
+                    op,
+                    parent.diff_ids,
+                    store=self._store,
+                    runner=self._runner,
+                    container=container,
+                    network=self._settings.network,
+                    directory=directory,
+                    report=report,
+                    cancellation=cancellation,
+                )
+                return self._record(
+                    node,
+                    [parent],
+                    changes.layer,
+                    lambda: self._store.add_layer_directory(changes.layer, changes.directory),
+                    self._clock(),
+                )
+            case MakeDirectory(path):
+                now_ns = self._clock()
+                layer = workdir_layer(self._store.tree(parent.diff_ids), path, 0, 0, now_ns)
+                return self._record(node, [parent], layer, lambda: self._store.add_layer(layer), now_ns)
+        return Record(diff_id=None, created_ns=self._clock(), leaves=self._leaves(node, [parent]))
+
+    def _record(
+        self, node: Node, inputs: Sequence[State], layer: Layer, add: Callable[[], Digest], now_ns: int
+    ) -> Record:
+        """Return the record of a step that made `layer`, which `add` stores.
+
+        If a step on the same layers made an equal layer before, times aside, that one is taken instead, with its time:
+        what comes after it then finds its old results in the cache.
+        """
+        leaves = self._leaves(node, inputs)
+        if not layer.changes:
+            return Record(diff_id=None, created_ns=now_ns, leaves=leaves)
+        parent, content = chain_id(inputs[0].diff_ids), layer_content(layer)
+        diff_id = None if self._settings.no_cache else self._store.find_adoptable(parent, content)
+        return Record(
+            diff_id=add() if diff_id is None else diff_id,
+            created_ns=now_ns,
+            leaves=leaves,
+            parent=parent,
+            content=content,
+        )
+
+    def _keep(self, node: Node, parent: State, container: str, exit_code: int) -> None:
+        """Leave the step's container to be looked at. One made from scratch has no image to be listed with."""
+        if parent.image is None:
+            return
+        command = node.op.argv if isinstance(node.op, RunCommand) else ("/bin/sh", "-c", f"#(nop) {node.created_by}")
+        self._store.add_container(
+            Container(
+                id=container,
+                image=parent.image,
+                command=command,
+                created_ns=self._clock(),
+                exit_code=exit_code,
+                name=f"imagewright-{container[:12]}",
+            )
+        )
+
+    def _scratch(self) -> str:
+        return tempfile.mkdtemp(dir=self._settings.directory)

@@ -1,0 +1,212 @@
+"""The engine: everything that is asked of imagewright goes through it."""
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from imagewright.archive import Readable, Writable
+from imagewright.build import Builder, BuildRequest
+from imagewright.cancellation import Cancellation
+from imagewright.engine.importing import import_image
+from imagewright.engine.info import EngineInfo, read_machine
+from imagewright.engine.loading import load
+from imagewright.engine.saving import save
+from imagewright.errors import NotFound, Unsupported
+from imagewright.events import Reporter, Status, ignore
+from imagewright.oci import Digest, Platform
+from imagewright.plan import Base
+from imagewright.reference import Reference
+from imagewright.sandbox import Sandbox
+from imagewright.store import (
+    Container,
+    HistoryItem,
+    ImageQuery,
+    ImageSummary,
+    Removal,
+    Store,
+    StoredImage,
+)
+
+__all__ = ["DEFAULT_DATA_ROOT", "Engine"]
+
+DEFAULT_DATA_ROOT = "/var/lib/imagewright"
+
+
+class Engine:
+    """Builds images and keeps them below `data_root`, a directory that belongs to this engine alone; thread-safe.
+
+    `runtime` is the name or path of the OCI runtime for RUN, None for the first that works. What an earlier engine
+    left half done, even one that was killed, is removed when this one opens. Use it as a context manager, or call
+    `close`. Raises `SystemFailure` if another process has the data root.
+
+    Every method blocks until it is done and raises an `ImagewrightError`: `NotFound` for an image that is not there,
+    `InvalidInput` for what cannot be right, and so on. Names of images are what Docker takes: `busybox`,
+    `registry.example/team/app:1.2`, a name with a digest, an id, or the beginning of one.
+    """
+
+    def __init__(self, data_root: str = DEFAULT_DATA_ROOT, *, runtime: str | None = None) -> None:
+        self._data_root = os.path.abspath(data_root)
+        self._machine = read_machine()
+        self._store = Store.open(self._data_root, clock=time.time_ns)
+        try:
+            self._sandbox = Sandbox(os.path.join(self._data_root, "run"), runtime=runtime)
+            self._sandbox.recover()
+        except BaseException:
+            self._store.close()
+            raise
+        self._builder = Builder(
+            store=self._store,
+            runner=self._sandbox,
+            resolve=self._resolve_base,
+            platform=self._machine.platform,
+            clock=time.time_ns,
+            new_id=lambda: secrets.token_hex(32),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the data root back; nothing may be under way. Idempotent."""
+        self._sandbox.close()
+        self._store.close()
+
+    def build(
+        self,
+        context: Readable,
+        request: BuildRequest | None = None,
+        *,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        """Build an image from `context`, a tar in any compression, and return its id.
+
+        All of `context` is read before the first event. The image and its tags become visible at the end, or never.
+        Raises `DockerfileError` with the line, `RunFailed` with the exit code, `Cancelled` soon after `cancellation`
+        is cancelled, and others; nothing is left then but the cache entries of the steps that were done.
+        """
+        return self._builder.build(
+            context, request or BuildRequest(), report=report, cancellation=cancellation or Cancellation()
+        )
+
+    def list(self, query: ImageQuery | None = None) -> list[ImageSummary]:
+        """Return the images that `query` selects, the newest first; by default those a user would want to see."""
+        return self._store.list_images(query or ImageQuery())
+
+    def inspect(self, name: str) -> StoredImage:
+        """Return what is known of the image `name`."""
+        return self._store.get_image(self._store.resolve(name))
+
+    def history(self, name: str) -> Sequence[HistoryItem]:
+        """Return the steps that made the image `name`, the last first."""
+        return self._store.history(self._store.resolve(name))
+
+    def tag(self, name: str, reference: Reference) -> None:
+        """Make `reference`, with `latest` where it has no tag, name the image `name`. Atomic and idempotent.
+
+        Whatever had that name before loses it.
+        """
+        self._store.tag(self._store.resolve(name), reference.with_default_tag())
+
+    def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
+        """Take the name `name` away, and delete the image if that was its last; return what was done, in order.
+
+        With `prune` untagged parents go too. Raises `Conflict` for an image that something needs; `force` overrides
+        some of these, as `docker rmi --force` does.
+        """
+        return self._store.remove_image(name, force=force, prune_parents=prune)
+
+    def import_(
+        self,
+        stream: Readable,
+        *,
+        reference: Reference | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: Platform | None = None,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        """Make an image of one layer from the tar `stream`, in any compression; return its id.
+
+        `changes` are Dockerfile instructions that configure, such as `CMD ["sh"]`.
+        """
+        token = cancellation or Cancellation()
+        image = import_image(
+            self._store,
+            stream,
+            references=() if reference is None else (reference.with_default_tag(),),
+            changes=changes,
+            message=message or "Imported from -",
+            platform=platform or self._machine.platform,
+            clock=time.time_ns,
+        )
+        token.check()
+        report(Status(str(image)))
+        return image
+
+    def load(
+        self, stream: Readable, *, report: Reporter = ignore, cancellation: Cancellation | None = None
+    ) -> Sequence[Reference | Digest]:
+        """Take in all images of an archive that `save`, docker, podman, skopeo or another program wrote.
+
+        Returns the names they have now, in order, ids for those without a name.
+        """
+        return load(
+            self._store,
+            stream,
+            platform=self._machine.platform,
+            report=report,
+            cancellation=cancellation or Cancellation(),
+        )
+
+    def save(self, names: Sequence[str], out: Writable, *, cancellation: Cancellation | None = None) -> None:
+        """Write the images `names` to `out` as one archive, which docker, podman, skopeo and `load` can read.
+
+        All names are looked up before the first byte is written.
+        """
+        save(self._store, names, out, cancellation=cancellation or Cancellation())
+
+    def containers(self) -> Sequence[Container]:
+        """Return the intermediate containers that builds have left, the newest first."""
+        return self._store.list_containers()
+
+    def container(self, name: str) -> Container:
+        """Return the intermediate container with this id, beginning of an id, or name."""
+        return self._store.get_container(name)
+
+    def remove_container(self, name: str) -> None:
+        """Remove the intermediate container `name`."""
+        self._store.remove_container(name)
+
+    def info(self) -> EngineInfo:
+        """Return what this engine holds and where it runs."""
+        return EngineInfo(
+            id=self._store.id,
+            images=self._store.image_count(),
+            containers=len(self._store.list_containers()),
+            data_root=self._data_root,
+            driver="overlay2",
+            runtime=self._sandbox.runtime,
+            machine=self._machine,
+        )
+
+    def _resolve_base(self, name: str, _platform: Platform) -> Base:
+        """Find the image that a Dockerfile begins with or copies from."""
+        Reference.parse(name)
+        try:
+            image = self._store.get_image(self._store.resolve(name))
+        except NotFound as error:
+            familiar = Reference.parse(name).with_default_tag().familiar
+            raise Unsupported(
+                f"no image {familiar} here, and pulling images from a registry is not supported yet"
+            ) from error
+        return Base(image.id, image.config)
