@@ -11,7 +11,7 @@
 
 from imagewright.build import BuildRequest
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
-from imagewright.engine.info import EngineInfo, MachineInfo
+from imagewright.engine.info import EngineInfo
 from imagewright.store import Container, HistoryItem, ImageQuery, ImageSummary, Removal, StoredImage
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
-    "MachineInfo",
     "Removal",
     "StoredImage",
 ]

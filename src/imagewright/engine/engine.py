@@ -196,7 +196,11 @@ class Engine:
             data_root=self._data_root,
             driver="overlay2",
             runtime=self._sandbox.runtime,
-            machine=self._machine,
+            architecture=self._machine.platform.architecture,
+            kernel=self._machine.kernel,
+            operating_system=self._machine.operating_system,
+            cpus=self._machine.cpus,
+            memory=self._machine.memory,
         )
 
     def _resolve_base(self, name: str, _platform: Platform) -> Base:

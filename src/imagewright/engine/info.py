@@ -1,52 +1,53 @@
 """What an engine says of itself and of its machine."""
 
 import os
-import platform as machine
+import platform
 from dataclasses import dataclass
 
 from imagewright.oci import Platform
 
-__all__ = ["EngineInfo", "MachineInfo", "read_machine"]
+__all__ = ["EngineInfo", "Machine", "read_machine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MachineInfo:
-    """The machine an engine runs on; `memory` in bytes, 0 if the kernel does not say."""
+class Machine:
+    """The machine an engine runs on; `memory` in bytes."""
 
     platform: Platform
     kernel: str
     operating_system: str
-    hostname: str
     cpus: int
     memory: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """An engine, what it holds, and the machine it runs on. `id` stays with the data root."""
+    """An engine, what it holds, and the machine it runs on; `memory` in bytes. `id` stays with the data root."""
 
     id: str
-    images: int
     containers: int
+    images: int
     data_root: str
     driver: str
     runtime: str
-    machine: MachineInfo
+    architecture: str
+    kernel: str
+    operating_system: str
+    cpus: int
+    memory: int
 
 
-def read_machine() -> MachineInfo:
+def read_machine() -> Machine:
     """Return what this machine says of itself now."""
     try:
-        release = machine.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+        system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     except OSError:
-        release = "Linux"
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        system = "Linux"
     uname = os.uname()
-    return MachineInfo(
+    return Machine(
         platform=Platform.parse(f"linux/{uname.machine}", default=Platform("linux", uname.machine)),
         kernel=uname.release,
-        operating_system=release,
-        hostname=uname.nodename,
+        operating_system=system,
         cpus=os.cpu_count() or 1,
-        memory=max(0, pages * size),
+        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
     )
