@@ -89,22 +89,25 @@ class Entry:
     def pieces(self) -> Iterator[memoryview]:
         """Yield the content in pieces, holes as zeros; once, and before the next entry is asked for."""
         if self.segments is None:
-            return self.stored_pieces()
-        return self._expanded()
+            return self._stored_pieces(self.stored)
+        return (piece for piece, _ in self.pieces_with_holes())
 
-    def stored_pieces(self) -> Iterator[memoryview]:
-        """Yield the stored content in pieces, without the holes; once, and before the next entry is asked for."""
+    def pieces_with_holes(self) -> Iterator[tuple[memoryview, bool]]:
+        """Yield the content as `pieces` does, each piece with whether it is stored, or else zeros in a hole."""
+        at = 0
+        segments = ((0, self.size),) if self.segments is None else self.segments
+        stored = self._stored_pieces
+        for offset, length in segments:
+            yield from ((piece, False) for piece in _hole(offset - at))
+            yield from ((piece, True) for piece in stored(length))
+            stored = self._blocks.pieces
+            at = offset + length
+        yield from ((piece, False) for piece in _hole(self.size - at))
+
+    def _stored_pieces(self, size: int) -> Iterator[memoryview]:
         if self._blocks.offset != self.offset:
             raise ValueError("the content of an entry can be read once, before the next entry")
-        return self._blocks.pieces(self.stored)
-
-    def _expanded(self) -> Iterator[memoryview]:
-        at = 0
-        for offset, length in self.segments or ():
-            yield from _hole(offset - at)
-            yield from self._blocks.pieces(length)
-            at = offset + length
-        yield from _hole(self.size - at)
+        return self._blocks.pieces(size)
 
 
 def _hole(size: int) -> Iterator[memoryview]:
