@@ -10,13 +10,13 @@ from imagewright.archive.header import invalid_header
 
 __all__ = [
     "XATTR_PREFIX",
+    "decode_xattr_name",
     "encode_records",
+    "encode_xattr_name",
     "format_time",
     "parse_integer",
     "parse_records",
     "parse_time",
-    "decode_xattr_name",
-    "encode_xattr_name",
 ]
 
 XATTR_PREFIX = b"SCHILY.xattr."

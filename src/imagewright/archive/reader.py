@@ -4,6 +4,7 @@ https://github.com/opencontainers/image-spec/blob/main/layer.md
 """
 
 import hashlib
+
 from imagewright.archive.builder import Builder, clean_names, quote
 from imagewright.archive.compression import decompress
 from imagewright.archive.entries import Entry, read_entries
