@@ -1,0 +1,33 @@
+"""What every test may count on: a marked test runs where it can, and says why where it cannot."""
+
+import functools
+import os
+import shutil
+
+import pytest
+
+_PROGRAMS = {
+    "privileged": ("runc", "slirp4netns", "busybox", "unshare"),
+    "compat": ("runc", "slirp4netns", "busybox", "unshare", "dockerd", "docker"),
+}
+
+
+@functools.cache
+def _missing(marker: str, extra: tuple[str, ...]) -> str:
+    """Return why a test with `marker` cannot run on this machine, empty if it can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    missing = [program for program in (*_PROGRAMS[marker], *extra) if shutil.which(program, path=search) is None]
+    return f"needs {', '.join(missing)}" if missing else ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs are missing; under CI they must not be. `privileged("git")` names further ones."""
+    for name in _PROGRAMS:
+        marker = item.get_closest_marker(name)
+        reason = _missing(name, marker.args) if marker else ""
+        if reason and os.environ.get("CI") == "true":
+            pytest.fail(f"{name} test {reason}, and CI=true", pytrace=False)
+        if reason:
+            pytest.skip(f"{name} test {reason}")
