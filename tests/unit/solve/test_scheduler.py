@@ -1,4 +1,4 @@
-import _thread
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -305,15 +305,20 @@ def test_any_exception_of_the_work_comes_out() -> None:
 
 
 def test_an_interrupted_caller_cancels_what_runs() -> None:
+    main = threading.get_ident()
     seen: list[bool] = []
 
     def interrupt(cancellation: Cancellation) -> None:
-        _thread.interrupt_main()
+        signal.pthread_kill(main, signal.SIGINT)
         seen.append(cancellation.wait(SECONDS))
 
-    with pytest.raises(KeyboardInterrupt):
-        # The first job is there so that the worker's thread exists: an interrupt while it starts is not what is meant.
-        run([Job("first"), Job("a")], Bench({"a": interrupt}), workers=1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            # The first job is there so that the worker's thread exists: no interrupt while it starts is meant here.
+            run([Job("first"), Job("a")], Bench({"a": interrupt}), workers=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert seen == [True]
 
 
