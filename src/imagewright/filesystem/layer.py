@@ -3,7 +3,7 @@
 https://github.com/opencontainers/image-spec/blob/main/layer.md
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from imagewright.filesystem.tree import Node
@@ -56,6 +56,15 @@ class Layer:
     changes: tuple[Change, ...]
 
 
+_RANKS: Mapping[type, int] = {Whiteout: 0, Put: 1, Opaque: 2}
+
+
 def arrange(changes: Iterable[Change]) -> Layer:
     """Return `changes` in canonical order; of several changes of one kind to one path, the last one given counts."""
-    raise NotImplementedError
+    ranked = {(_key(change.path), _RANKS[type(change)]): change for change in changes}
+    return Layer(tuple(ranked[key] for key in sorted(ranked)))
+
+
+def _key(path: str) -> bytes:
+    # With the separator below every other byte, a directory's contents come before its next sibling.
+    return path.replace("/", "\0").encode("utf-8", "surrogateescape")

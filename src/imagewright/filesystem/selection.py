@@ -1,9 +1,14 @@
 """What the sources of a COPY or ADD name in a tree."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from imagewright.filesystem.tree import Node, Tree
+from imagewright.errors import InvalidInput
+from imagewright.filesystem.layer import Layer
+from imagewright.filesystem.links import clean, resolve
+from imagewright.filesystem.patterns import compile_pattern, has_wildcards
+from imagewright.filesystem.tree import Device, Directory, Fifo, File, Node, Symlink, Tree, find, in_order, walk
 from imagewright.oci import Digest
 
 __all__ = ["Selected", "digest_selection", "select"]
@@ -13,30 +18,134 @@ __all__ = ["Selected", "digest_selection", "select"]
 class Selected:
     """One thing to copy: `node`, found at `path` in the source, to be called `name` where a name is needed.
 
-    A directory stands for its contents. With `archive`, the tree that the bytes of `node` hold is unpacked in its place
-    (ADD). Whoever has a file from elsewhere (a URL, a here-document) makes a Selected for it with `path` = its name.
+    A directory stands for its contents. With `archive` (ADD), the members of the archive that the bytes of `node` are
+    come in its place: a Put for each member that the archive has, and none for parents that it lacks. Whoever has a
+    file from elsewhere (a URL, a here-document) makes a Selected for it, with `path` as it likes.
     """
 
     path: str
     name: str
     node: Node
-    archive: Tree | None = None
+    archive: Layer | None = None
 
 
 def select(sources: Sequence[str], source: Tree, *, instruction: str = "COPY", context: bool = True) -> list[Selected]:
     """Return what `sources` name in `source`, wildcards expanded, links followed inside `source`.
 
-    `context` says that `source` is the build context, not another stage or image: the texts differ, and so does `..`.
-    Raises `InvalidInput` with the engine's texts: a name that is not there, a wildcard without a match, a malformed
-    wildcard, a path out of the context.
+    `context` says that `source` is the build context, not another stage or image: the texts differ. Raises
+    `InvalidInput` with the engine's texts: a name that is not there, wildcards that match nothing at all, a malformed
+    wildcard, a path out of the source.
     """
-    raise NotImplementedError
+    selected: list[Selected] = []
+    for text in sources:
+        name = text.lstrip("/")
+        if _leaves(name):
+            raise InvalidInput(f"{instruction} failed: forbidden path outside the build context: {name} ()")
+        if has_wildcards(name):
+            expression = compile_pattern(clean(name))
+            paths = [path for path, _ in walk(source) if expression.fullmatch(path)]
+            selected.extend(_select_one(path, path, source, instruction, context=context) for path in paths)
+        else:
+            selected.append(_select_one(clean(name), name, source, instruction, context=context))
+    if not selected:
+        raise InvalidInput(f"{instruction} failed: no source files were specified")
+    return selected
+
+
+def _leaves(path: str) -> bool:
+    depth = 0
+    for name in path.split("/"):
+        depth += -1 if name == ".." else name not in {"", "."}
+        if depth < 0:
+            return True
+    return False
+
+
+def _select_one(path: str, text: str, source: Tree, instruction: str, *, context: bool) -> Selected:
+    try:
+        real = resolve(source, path)
+    except InvalidInput as error:
+        raise InvalidInput(f"{instruction} failed: forbidden path outside the build context: {text} ()") from error
+    node = find(source, real)
+    if node is None:
+        where = "file not found in build context or excluded by .dockerignore: " if context else ""
+        raise InvalidInput(f"{instruction} failed: {where}stat {text}: file does not exist")
+    return Selected(real, path.rpartition("/")[2], node)
 
 
 def digest_selection(selected: Iterable[Selected], *, owners: bool = True) -> Digest:
     """Return the digest of all that a copy takes over: names, kinds, modes, owners, link targets, xattrs and bytes.
 
-    Times are left out, and so are places (`Selected.path`). Hard links count: linked files differ from equal ones.
-    With `owners` false owners are left out too, for a COPY, which replaces them.
+    Times are left out, and so are places (`Selected.path`) and what a copied directory itself is like: only its
+    contents are copied. Hard links count: linked files differ from equal ones. With `owners` false owners are left out
+    too, for a copy that replaces them.
     """
-    raise NotImplementedError
+    digest = hashlib.sha256(b"imagewright selection 1\n")
+    for one in selected:
+        # What is linked within one Selected is linked in the copy; across two it is not.
+        lines = _Lines(owners=owners)
+        if isinstance(one.node, Directory):
+            digest.update(b"directory\n")
+            for part in lines.below(one.node):
+                digest.update(part)
+        else:
+            digest.update(b"archive\n" if one.archive is not None else b"file\n")
+            digest.update(lines.one(one.name, one.node))
+        digest.update(b"end\n")
+    return Digest(digest.hexdigest())
+
+
+class _Lines:
+    """The unambiguous text of nodes: lengths go before whatever may hold anything."""
+
+    def __init__(self, *, owners: bool) -> None:
+        self._owners = owners
+        self._seen: dict[int, int] = {}
+
+    def below(self, directory: Directory) -> Iterator[bytes]:
+        """Yield the text of everything in `directory`, a piece for each directory."""
+        stack: list[tuple[str, Directory]] = [("", directory)]
+        while stack:
+            prefix, here = stack.pop()
+            pieces = [b"in %d " % len(name := _encode(prefix)), name, b"\n"]
+            for child in in_order(here.children):
+                node = here.children[child]
+                pieces.append(self.one(child, node))
+                if isinstance(node, Directory):
+                    stack.append((f"{prefix}{child}/", node))
+            yield b"".join(pieces)
+
+    def one(self, name: str, node: Node) -> bytes:
+        """Return the text of one node, without what is in it."""
+        if not isinstance(node, Directory):
+            number = len(self._seen)
+            first = self._seen.setdefault(id(node), number)
+            if first != number:
+                # The number of names seen so far no longer counts nodes, so that it is never used twice.
+                return b"link %d %d %b\n" % (first, len(encoded := _encode(name)), encoded)
+        owner = f"{node.uid} {node.gid}" if self._owners else ""
+        mode = 0o777 if isinstance(node, Symlink) else node.mode
+        encoded = _encode(name)
+        head = f"{_KINDS[type(node)]} {mode:o} {owner} {_value(node)} {len(encoded)} "
+        text = _encode(head) + encoded
+        for key in sorted(node.xattrs) if node.xattrs else ():
+            value = node.xattrs[key]
+            text += b" %d %b %d %b" % (len(encoded := _encode(key)), encoded, len(value), value)
+        return text + b"\n"
+
+
+_KINDS = {File: "file", Symlink: "symlink", Device: "device", Fifo: "fifo", Directory: "directory"}
+
+
+def _value(node: Node) -> str:
+    if isinstance(node, File):
+        return node.content.digest.encoded
+    if isinstance(node, Symlink):
+        return f"{len(_encode(node.target))} {node.target}"
+    if isinstance(node, Device):
+        return f"{node.kind} {node.major} {node.minor}"
+    return ""
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

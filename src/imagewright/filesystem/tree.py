@@ -9,7 +9,7 @@ keeps that identity by copying each object once.
 Nodes are never changed after construction; the mapping given to a `Directory` belongs to it from then on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +27,7 @@ __all__ = [
     "Symlink",
     "Tree",
     "find",
+    "in_order",
     "walk",
 ]
 
@@ -119,8 +120,21 @@ def find(tree: Tree, path: str) -> Node | None:
     return node
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return `names` sorted as bytes, whatever the file system they came from believes they spell."""
+    ordered = sorted(names)
+    # Code points sort as their UTF-8 bytes do; only the surrogates that stand for undecodable bytes are out of place.
+    if not all(map(str.isascii, ordered)):
+        ordered.sort(key=_as_bytes)
+    return ordered
+
+
+def _as_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
 def walk(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Node]]:
-    """Yield every node below `tree` with its path (below `prefix`), parents first, names in sorted order."""
+    """Yield every node below `tree` with its path (below `prefix`), parents first, names sorted as bytes."""
     stack: list[Iterator[tuple[str, Node]]] = [_children(tree, prefix)]
     while stack:
         for path, node in stack[-1]:
@@ -134,4 +148,4 @@ def walk(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Node]]:
 
 def _children(directory: Directory, prefix: str) -> Iterator[tuple[str, Node]]:
     start = f"{prefix}/" if prefix else ""
-    return iter([(start + name, directory.children[name]) for name in sorted(directory.children)])
+    return iter([(start + name, directory.children[name]) for name in in_order(directory.children)])

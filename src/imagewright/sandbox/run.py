@@ -1,11 +1,29 @@
 """Running one process on top of layer directories."""
 
+import contextlib
+import os
+import posixpath
+import re
+import shutil
+from collections.abc import Iterator
+from hashlib import sha256
 from types import TracebackType
+from typing import Self
 
 from imagewright.cancellation import Cancellation
+from imagewright.errors import Conflict, InvalidInput, SystemFailure
+from imagewright.sandbox.bundle import Bundle
+from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
+from imagewright.sandbox.container import Container, StopSignal
+from imagewright.sandbox.network import SlirpNetwork
+from imagewright.sandbox.overlay import check_working_directory, copy_root_metadata, mount_overlay
+from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
+from imagewright.sandbox.runtime import environment, find_runtime, run_arguments
 
 __all__ = ["Sandbox"]
+
+_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class Sandbox:
@@ -16,30 +34,139 @@ class Sandbox:
     """
 
     def __init__(self, state_root: str, *, runtime: str | None = None) -> None:
-        self._state_root = state_root
+        self._state_root = os.path.realpath(state_root)
         self._runtime = runtime
+        self._environment = environment(self._state_root)
+        # By the state root, so that two engines on one machine do not kill each other's containers.
+        self._cgroup_parent = f"/imagewright/{sha256(os.fsencode(self._state_root)).hexdigest()[:12]}"
+        self._hierarchies: Hierarchies | None = None
 
     def run(self, request: RunRequest, *, output: OutputSink, cancellation: Cancellation) -> int:
         """Run `request` to its end and return the exit code (128 + n if signal n killed it).
 
-        `output` is called in one thread at a time. When this returns or raises, no process, mount, cgroup or file of
+        `output` is called in the calling thread. When this returns or raises, no process, mount, cgroup or file of
         the container is left but `request.upper`. Raises `Cancelled` when cancelled, what `output` raised (the
         container is killed first), `SystemFailure` with the engine's text if the process cannot be started, and
         `InvalidInput` for a request that is refused.
         """
-        raise NotImplementedError
+        cancellation.check()
+        cwd = _check(request)
+        runtime = find_runtime(self._runtime)
+        stop = StopSignal()
+        forget = cancellation.on_cancel(stop.set)
+        try:
+            with contextlib.ExitStack() as stack:
+                bundle = stack.enter_context(self._bundle(request.container_id))
+                work = stack.enter_context(_work_directory(request))
+                cgroup = stack.enter_context(self._cgroup(request))
+                network = None
+                if request.network == "default":
+                    network = stack.enter_context(SlirpNetwork(self._environment))
+                copy_root_metadata(request.upper, request.lowers)
+                bundle.write(request, cwd=cwd, cgroup=cgroup, network_namespace=network.path if network else "")
+                container = Container(bundle, self._find_hierarchies(), cgroup, stop)
+
+                def prepare() -> None:
+                    lowers = (bundle.mount_points, *request.lowers)
+                    mount_overlay(bundle.links, bundle.rootfs, lowers, request.upper, work)
+                    check_working_directory(bundle.rootfs, cwd)
+                    if network is not None:
+                        network.wait_ready()
+
+                command = run_arguments(runtime, self._state_root, bundle.directory, request.container_id)
+                return container.run(command, self._environment, prepare, output)
+        finally:
+            forget()
+            stop.close()
+
+    @contextlib.contextmanager
+    def _bundle(self, container_id: str) -> Iterator[Bundle]:
+        """Make the container's directory, and remove it and the runtime's notes at the end."""
+        directory = f"{self._state_root}/bundles/{container_id}"
+        try:
+            os.makedirs(f"{self._state_root}/bundles", 0o700, exist_ok=True)
+            os.chmod(self._state_root, 0o700)
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            raise Conflict(f"container {container_id[:12]} is running already") from None
+        except OSError as error:
+            raise SystemFailure(f"the sandbox cannot make its directories: {error.strerror}") from error
+        try:
+            yield Bundle(directory)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(f"{self._state_root}/runtime/{container_id}", ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _cgroup(self, request: RunRequest) -> Iterator[str]:
+        """Yield the name of the container's control group, and see that it is gone at the end."""
+        cgroup = f"{self._cgroup_parent}/{request.container_id}"
+        try:
+            yield cgroup
+        finally:
+            self._find_hierarchies().remove(cgroup)
+
+    def _find_hierarchies(self) -> Hierarchies:
+        if self._hierarchies is None:
+            self._hierarchies = find_hierarchies()
+        return self._hierarchies
 
     def recover(self) -> None:
-        """Remove what a killed process left below `state_root`: containers, cgroups, helpers, files. Idempotent."""
-        raise NotImplementedError
+        """Remove what a killed process left below `state_root`: containers, cgroups, helpers, files. Idempotent.
+
+        Call it before the first `run`. Raises `SystemFailure` if something cannot be ended.
+        """
+        hierarchies = self._find_hierarchies()
+        # The runtime first, or it would go on making the container whose processes are being killed.
+        if not end_processes(self._state_root) or not hierarchies.remove(self._cgroup_parent):
+            raise SystemFailure("a container of an earlier run cannot be ended")
+        hierarchies.remove_empty(os.path.dirname(self._cgroup_parent))
+        for name in ("bundles", "runtime"):
+            shutil.rmtree(f"{self._state_root}/{name}", ignore_errors=True)
 
     def close(self) -> None:
         """Give back what is held; no `run` may be under way. Idempotent."""
+        if self._hierarchies is not None:
+            self._hierarchies.remove_empty(self._cgroup_parent)
+            self._hierarchies.remove_empty(os.path.dirname(self._cgroup_parent))
 
-    def __enter__(self) -> "Sandbox":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check(request: RunRequest) -> str:
+    """Return the working directory in its shortest spelling; raise `InvalidInput` for what cannot be run."""
+    if not _CONTAINER_ID.fullmatch(request.container_id):
+        raise InvalidInput("a container id is 64 hexadecimal digits")
+    if not request.argv:
+        raise InvalidInput("No command specified")
+    if request.network not in {"default", "none", "host"}:
+        raise InvalidInput(f"network {request.network} not found")
+    if request.shm_size < 0:
+        raise InvalidInput("SHM size can not be less than 0")
+    if not request.cwd.startswith("/"):
+        raise InvalidInput(f"the working directory {request.cwd!r} is not absolute")
+    for text in (*request.argv, *request.env, request.cwd):
+        if "\0" in text:
+            raise InvalidInput("a command, its environment and its working directory cannot hold NUL characters")
+    return posixpath.normpath(f"/{request.cwd.lstrip('/')}")
+
+
+@contextlib.contextmanager
+def _work_directory(request: RunRequest) -> Iterator[str]:
+    """Yield the work directory of overlayfs, on the filesystem of `upper`, and remove what was made of it."""
+    work = request.work or f"{request.upper}.work"
+    if not request.work:
+        try:
+            os.mkdir(work, 0o700)
+        except OSError as error:
+            raise SystemFailure(f"the sandbox cannot make its directories: {error.strerror}") from error
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

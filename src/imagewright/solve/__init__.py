@@ -1,4 +1,4 @@
-"""Evaluation of any graph of work: memoised by the work itself, parallel, cancellable, deterministic in what it reports.
+"""Evaluation of any graph of work: memoised by the work itself, parallel, cancellable, deterministic.
 
 This package knows no images: a node is something with inputs, and a value is whatever the work makes of it.
 """

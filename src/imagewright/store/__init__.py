@@ -1,6 +1,7 @@
 """Everything durable: layers in their forms, images and their names, records of steps, intermediate containers."""
 
-from imagewright.store.store import Lease, Store, TarReader
+from imagewright.store.forms import TarReader, Unpack
+from imagewright.store.store import Lease, Store
 from imagewright.store.values import Container, HistoryItem, ImageQuery, ImageSummary, Record, Removal, StoredImage
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "Store",
     "StoredImage",
     "TarReader",
+    "Unpack",
 ]

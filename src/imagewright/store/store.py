@@ -1,96 +1,308 @@
 """The store as a whole: one directory, one process."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from imagewright.archive import Readable, Writable
+from imagewright.errors import InvalidInput, NotFound
 from imagewright.filesystem import Layer, Tree
 from imagewright.oci import Digest
 from imagewright.reference import Reference
-from imagewright.store.values import (
-    Container,
-    HistoryItem,
-    ImageQuery,
-    ImageSummary,
-    Record,
-    Removal,
-    StoredImage,
-)
+from imagewright.store.containers import Containers
+from imagewright.store.database import Database
+from imagewright.store.disk import translated
+from imagewright.store.forms import Directories, TarReader, Trees, Unpack, open_tar, write_tar
+from imagewright.store.images import Images
+from imagewright.store.layers import Layers
+from imagewright.store.layout import Layout
+from imagewright.store.leases import Leases
+from imagewright.store.lock import RootLock
+from imagewright.store.records import Records
+from imagewright.store.recovery import recover
+from imagewright.store.removal import ImageRemoval
+from imagewright.store.stacks import free_layers
+from imagewright.store.summaries import Summaries
+from imagewright.store.values import Container, HistoryItem, ImageQuery, ImageSummary, Record, Removal, StoredImage
 
-__all__ = ["Lease", "Store", "TarReader"]
+__all__ = ["Lease", "Store"]
+
+_EVERYTHING = ImageQuery()
 
 
-class Lease(Protocol):
-    """Keeps layers from being swept, until its context ends. Layers added in the context are kept without asking."""
+class Lease:
+    """Keeps layers from being removed until its context ends.
 
-    def keep(self, diff_id: Digest) -> None: ...
+    Layers that are added, or found by a record, while a lease is open are kept by it without asking.
+    """
 
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
 
-class TarReader(Protocol):
-    """The uncompressed tar of a layer; `read` raises `Corrupt` at the end where the bytes do not match the diff_id."""
-
-    def read(self, n: int) -> bytes: ...
-    def close(self) -> None: ...
+    def keep(self, diff_id: Digest) -> None:
+        """Keep a layer that is here; raise `NotFound` if it is not."""
+        if not self._layers.has(diff_id):
+            raise NotFound(f"No such layer: {diff_id}")
 
 
 class Store:
-    """Everything durable: layers, images, their names, records of steps, intermediate containers. Thread-safe."""
+    """Everything durable: layers, images, their names, records of steps, intermediate containers. Thread-safe.
+
+    Made by `open`, ended by `close` or as a context manager. Whatever a method did is still done after the process was
+    killed at any moment; what half-happened is undone at the next `open`. Names given to images, and whatever was
+    stored before, survive a power cut too, as does everything before `flush`. Raises `SystemFailure` where the disk
+    does not take or give what it should.
+    """
+
+    def __init__(self, layout: Layout, lock: RootLock, database: Database, clock: Callable[[], int]) -> None:
+        self._layout = layout
+        self._lock = lock
+        self._database = database
+        self._lost: tuple[str, ...] = recover(layout, database)
+        self._leases = Leases()
+        self._layers = Layers(layout, database, self._leases)
+        self._trees = Trees(self._layers)
+        self._directories = Directories(layout, self._layers, self._trees)
+        self._summaries = Summaries(database)
+        self._catalogue = self._summaries.catalogue
+        self._images = Images(database, self._layers, self._summaries, clock)
+        self._records = Records(database, self._layers)
+        self._containers = Containers(database, self._summaries)
 
     @classmethod
-    def open(cls, root: str, *, clock: Callable[[], int]) -> Self: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Self: ...
+    def open(cls, root: str, *, clock: Callable[[], int]) -> Self:
+        """Open the store in the directory `root`, an absolute path, making it if it is not there (its parent must be).
+
+        `clock` gives the time in nanoseconds since 1970. Raises `SystemFailure` if another process has it open.
+        """
+        layout = Layout(root)
+        with translated("cannot open the data root"):
+            layout.make()
+            lock = RootLock(layout.lock)
+        try:
+            database = Database(layout.database)
+            try:
+                return cls(layout, lock, database, clock)
+            except BaseException:
+                database.close()
+                raise
+        except BaseException:
+            lock.close()
+            raise
+
+    def close(self) -> None:
+        """Let another process open the store; idempotent. No other method may run or be called then."""
+        self._database.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
     @property
     def generation(self) -> int:
-        """A number that changes whenever an answer of `list_images` may change, also across restarts."""
+        """A number that changes whenever an answer of `list_images` may change, also from one process to the next."""
+        return self._catalogue.generation
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """What `open` had to give up, because its bytes were gone, in words for the log."""
+        """What `open` had to give up because its bytes were gone, in words for the log."""
+        return self._lost
 
-    def scratch(self) -> AbstractContextManager[str]: ...
-    def lease(self) -> AbstractContextManager[Lease]: ...
-    def sweep(self) -> None: ...
+    def flush(self) -> None:
+        """Return once everything stored so far survives a power cut."""
+        with self._database.write(durable=True):
+            pass
 
-    def add_layer(self, layer: Layer) -> Digest: ...
-    def add_layer_directory(self, layer: Layer, directory: str) -> Digest: ...
-    def add_layer_stream(self, stream: Readable, *, diff_id: Digest | None = None) -> Digest: ...
-    def has_layer(self, diff_id: Digest) -> bool: ...
-    def get_layer(self, diff_id: Digest) -> Layer: ...
-    def open_layer_tar(self, diff_id: Digest) -> TarReader: ...
-    def write_layer_tar(self, diff_id: Digest, out: Writable) -> None: ...
-    def layer_tar_size(self, diff_id: Digest) -> int: ...
-    def layer_size(self, diff_id: Digest) -> int: ...
-    def tree(self, diff_ids: Sequence[Digest]) -> Tree: ...
-    def layer_directory(
-        self, diff_id: Digest, below: Sequence[Digest], unpack: Callable[[Layer, str, Tree], None]
-    ) -> str: ...
+    def scratch(self) -> AbstractContextManager[str]:
+        """Give the path of a private, empty directory on the filesystem of the store, removed when the context ends."""
+        return self._layout.scratch()
 
-    def add_image(
-        self, config: bytes, *, parent: Digest | None = None, references: Sequence[Reference] = ()
-    ) -> Digest: ...
-    def resolve(self, name: str) -> Digest: ...
-    def get_image(self, image_id: Digest) -> StoredImage: ...
-    def list_images(self, query: ImageQuery = ImageQuery()) -> list[ImageSummary]: ...
-    def history(self, image_id: Digest) -> list[HistoryItem]: ...
-    def image_count(self) -> int: ...
-    def tag(self, image_id: Digest, reference: Reference) -> None: ...
-    def untag(self, reference: Reference) -> None: ...
-    def find_reference(self, reference: Reference) -> Digest | None: ...
-    def list_references(self) -> list[tuple[Reference, Digest]]: ...
-    def remove_image(self, name: str, *, force: bool = False, prune_parents: bool = True) -> list[Removal]: ...
+    @contextmanager
+    def lease(self) -> Iterator[Lease]:
+        """Keep the layers that are added or found in this context, or that the lease is told to keep, until it ends."""
+        lease = self._leases.open()
+        try:
+            yield Lease(self._layers)
+        finally:
+            self._leases.close(lease)
 
-    def find_record(self, key: Digest) -> Record | None: ...
-    def put_record(self, key: Digest, record: Record) -> None: ...
-    def find_adoptable(self, parent: Digest | None, content: Digest) -> Digest | None: ...
+    def sweep(self) -> None:
+        """Remove the layers that no image, no container and no lease holds, with the records of them."""
+        with self._layout.scratch() as trash, self._database.exclusive():
+            condemned: list[Digest] = []
+            try:
+                with self._database.write(durable=False) as connection:
+                    condemned = self._layers.remove(free_layers(connection), connection)
+            except BaseException:
+                self._layers.acquit(condemned)
+                raise
+            with translated("cannot remove a layer"):
+                self._layers.discard(condemned, trash)
+            self._trees.discard(condemned)
 
-    def add_container(self, container: Container) -> None: ...
-    def list_containers(self) -> list[Container]: ...
-    def get_container(self, name: str) -> Container: ...
-    def remove_container(self, name: str) -> None: ...
+    def add_layer(self, layer: Layer) -> Digest:
+        """Keep `layer` as its canonical tar, and return its diff_id; idempotent, atomic.
+
+        The contents are copied: their extents are not needed afterwards.
+        """
+        return self._layers.add(layer)
+
+    def add_layer_directory(self, layer: Layer, directory: str) -> Digest:
+        """Take over `directory` with the contents of `layer`, whose extents point into it; idempotent, atomic.
+
+        The directory must be on the filesystem of the store (in a `scratch`), and is gone afterwards. Returns the
+        diff_id, the digest of the canonical tar, which is composed again when somebody asks for it.
+        """
+        return self._layers.add_directory(layer, directory)
+
+    def add_layer_stream(self, stream: Readable, *, diff_id: Digest | None = None) -> Digest:
+        """Keep the tar that `stream` has, compressed or not, and return its diff_id; idempotent, atomic.
+
+        It is kept byte for byte, uncompressed. Where `diff_id` is given and here already, nothing is read. Raises
+        `Corrupt` if the bytes have another digest than `diff_id`, and `InvalidInput` if they are no layer.
+        """
+        return self._layers.add_stream(stream, diff_id)
+
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether the layer is here; if so, every open lease keeps it."""
+        return self._layers.has(diff_id)
+
+    def get_layer(self, diff_id: Digest) -> Layer:
+        """Return the layer as a value, its extents pointing into the store; raise `NotFound`."""
+        return self._layers.get(diff_id)
+
+    def layer_size(self, diff_id: Digest) -> int:
+        """Return the bytes of the layer's files, as image lists count them; raise `NotFound`."""
+        return self._layers.facts(diff_id).size
+
+    def layer_tar_size(self, diff_id: Digest) -> int:
+        """Return the bytes of the layer's uncompressed tar; raise `NotFound`."""
+        return self._layers.facts(diff_id).tar_size
+
+    def open_layer_tar(self, diff_id: Digest) -> TarReader:
+        """Return the layer's uncompressed tar, to be closed by the caller; raise `NotFound`.
+
+        The bytes are verified as they are read: the last `read` raises `Corrupt` if they are not those of `diff_id`.
+        """
+        return open_tar(self._layers, self._layout, diff_id)
+
+    def write_layer_tar(self, diff_id: Digest, out: Writable) -> None:
+        """Write the layer's uncompressed tar to `out`; raise `NotFound`, and `Corrupt` at the end of wrong bytes."""
+        write_tar(self._layers, self._layout, diff_id, out)
+
+    def tree(self, diff_ids: Sequence[Digest]) -> Tree:
+        """Return the filesystem that the layers `diff_ids`, lowest first, make together; raise `NotFound`."""
+        return self._trees.get(diff_ids)
+
+    def layer_directory(self, diff_id: Digest, below: Sequence[Digest], unpack: Unpack) -> str:
+        """Return the path of the layer as a directory, for mounting above the layers `below`, lowest first.
+
+        Made at the first call, by `unpack(layer, directory, tree of the layers below)` in a new directory, and never to
+        be changed. Raises `NotFound`.
+        """
+        return self._directories.get(diff_id, below, unpack)
+
+    def add_image(self, config: bytes, *, parent: Digest | None = None, references: Sequence[Reference] = ()) -> Digest:
+        """Keep the image with the configuration `config` and give it the names `references`; return its id.
+
+        One transaction; idempotent. Names move here from the image that had them. An image that has a parent keeps it.
+        Raises `NotFound` if a layer or the parent is missing, and `InvalidInput` if `config` is no configuration.
+        """
+        return self._images.add(config, parent, references)
+
+    def resolve(self, name: str) -> Digest:
+        """Return the image that `name` means: a reference, an id, or the beginning of one, with or without `sha256:`.
+
+        Raises `NotFound`, also where several ids begin so, and `InvalidInput` for what cannot be a name.
+        """
+        return self._catalogue.resolve(name)
+
+    def find_reference(self, reference: Reference) -> Digest | None:
+        """Return the image that `reference` names; without tag and digest it names the default tag."""
+        return self._catalogue.find(reference)
+
+    def list_references(self) -> list[tuple[Reference, Digest]]:
+        """Return all names with their images, ordered by the canonical names."""
+        return self._catalogue.names()
+
+    def get_image(self, image_id: Digest) -> StoredImage:
+        """Return everything that is known of the image; raise `NotFound`."""
+        return self._images.get(image_id)
+
+    def list_images(self, query: ImageQuery = _EVERYTHING) -> list[ImageSummary]:
+        """Return the images that `query` selects, newest first by the second, then by id.
+
+        Raises `NotFound` for a bound that names no image, and `InvalidInput` for a pattern or a name that is none.
+        """
+        return self._catalogue.list(query)
+
+    def image_count(self) -> int:
+        """Return how many images there are, intermediate ones included."""
+        return len(self._catalogue)
+
+    def history(self, image_id: Digest) -> list[HistoryItem]:
+        """Return the steps in the making of the image, newest first; raise `NotFound`."""
+        return self._images.history(image_id)
+
+    def tag(self, image_id: Digest, reference: Reference) -> None:
+        """Let `reference` name the image, whatever it named before; the default tag is added where it has none.
+
+        Raises `NotFound`, and `InvalidInput` for a reference with a digest or the repository `sha256`.
+        """
+        self._images.tag(image_id, reference)
+
+    def untag(self, reference: Reference) -> None:
+        """Take a name away from its image, which stays; raise `NotFound` if it names none."""
+        self._images.untag(reference)
+
+    def remove_image(self, name: str, *, force: bool = False, prune_parents: bool = True) -> list[Removal]:
+        """Remove what `name` means, a name of an image or by its id the image, and return what that did, in order.
+
+        One transaction. An image goes with its last name; its parents follow if nothing needs them, unless
+        `prune_parents` is False; layers that nobody holds go too. `force` takes images with several names by their id,
+        and those that containers use. Raises `NotFound`, `InvalidInput`, and `Conflict` as the engine words it.
+        """
+        if not name.strip():
+            raise InvalidInput("image name cannot be blank")
+        with self._summaries.changing(durable=True) as (connection, touched):
+            removal = ImageRemoval(connection, force, prune_parents)
+            removal.remove(self._catalogue.resolve(name), name)
+            touched.update(removal.touched)
+        if any(step.deleted is not None for step in removal.removals):
+            self.sweep()
+        return removal.removals
+
+    def find_record(self, key: Digest) -> Record | None:
+        """Return what the step with the cache key `key` came to, if its layer is here; every open lease keeps that."""
+        return self._records.find(key)
+
+    def put_record(self, key: Digest, record: Record) -> None:
+        """Keep `record` under `key`, instead of what was there."""
+        self._records.put(key, record)
+
+    def find_adoptable(self, parent: Digest | None, content: Digest) -> Digest | None:
+        """Return the layer with `content` that was recorded first on the stack `parent`; every open lease keeps it."""
+        return self._records.find_adoptable(parent, content)
+
+    def add_container(self, container: Container) -> None:
+        """Keep an intermediate container; raises `NotFound` without its image, `Conflict` if id or name are taken."""
+        self._containers.add(container)
+
+    def list_containers(self) -> list[Container]:
+        """Return all containers, newest first."""
+        return self._containers.list()
+
+    def get_container(self, name: str) -> Container:
+        """Return the container with the id or name `name`, or whose id alone begins so; raise `NotFound`."""
+        return self._containers.get(name)
+
+    def remove_container(self, name: str) -> None:
+        """Remove the container that `get_container` returns, and the layers that only it held; raise `NotFound`."""
+        self._containers.remove(name)
+        self.sweep()

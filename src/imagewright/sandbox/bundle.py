@@ -1,0 +1,113 @@
+"""The directory of one running container: what the runtime reads, and what is mounted from it."""
+
+import os
+import socket
+from dataclasses import dataclass
+
+import msgspec
+
+from imagewright.sandbox.network import ADDRESS, NAME_SERVER, hosts_file, resolv_conf
+from imagewright.sandbox.overlay import make_mount_points
+from imagewright.sandbox.request import RunRequest
+from imagewright.sandbox.runtime import architecture
+from imagewright.sandbox.spec import ContainerSpec, runtime_spec
+
+__all__ = ["Bundle"]
+
+_ETC_FILES = ("hosts", "hostname", "resolv.conf")
+_RESOLV_CONF = "/etc/resolv.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle in `directory` (absolute), whose last component is the container's id."""
+
+    directory: str
+
+    @property
+    def rootfs(self) -> str:
+        """Where the root filesystem is mounted."""
+        return f"{self.directory}/rootfs"
+
+    @property
+    def links(self) -> str:
+        """Where the short names of layer directories are."""
+        return f"{self.directory}/l"
+
+    @property
+    def mount_points(self) -> str:
+        """The layer directory that holds what is mounted over."""
+        return f"{self.directory}/init"
+
+    @property
+    def started(self) -> bool:
+        """Whether the process of the container has been started."""
+        return os.path.exists(f"{self.directory}/pid")
+
+    def log(self) -> bytes:
+        """Return what the runtime wrote of itself."""
+        try:
+            with open(f"{self.directory}/log", "rb") as file:
+                return file.read(1 << 20)
+        except FileNotFoundError:
+            return b""
+
+    def write(self, request: RunRequest, *, cwd: str, cgroup: str, network_namespace: str) -> None:
+        """Write everything but the mount; raises `InvalidInput` for a request that is refused."""
+        os.mkdir(self.rootfs, 0o755)
+        make_mount_points(self.mount_points, request.lowers)
+        hostname = request.hostname or _hostname(request)
+        for name, text in _etc_texts(request, hostname).items():
+            with open(f"{self.directory}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+            os.chmod(f"{self.directory}/{name}", 0o644)
+        spec = runtime_spec(
+            ContainerSpec(
+                argv=request.argv,
+                env=_with_hostname(request.env, hostname),
+                cwd=cwd,
+                uid=request.uid,
+                gid=request.gid,
+                groups=request.groups,
+                rootfs=self.rootfs,
+                hostname=hostname,
+                binds=tuple((f"{self.directory}/{name}", f"/etc/{name}") for name in _ETC_FILES),
+                network=request.network,
+                network_namespace=network_namespace,
+                cgroup=cgroup,
+                architecture=architecture(),
+                limits=request.limits,
+                shm_size=request.shm_size,
+            )
+        )
+        with open(f"{self.directory}/config.json", "wb") as document:
+            document.write(msgspec.json.encode(spec))
+
+
+def _hostname(request: RunRequest) -> str:
+    return socket.gethostname() if request.network == "host" else request.container_id[:12]
+
+
+def _with_hostname(env: tuple[str, ...], hostname: str) -> tuple[str, ...]:
+    return env if any(item.startswith("HOSTNAME=") for item in env) else (*env, f"HOSTNAME={hostname}")
+
+
+def _etc_texts(request: RunRequest, hostname: str) -> dict[str, str]:
+    address, resolver = "127.0.0.1", ""
+    if request.network == "host":
+        resolver = _host_resolv_conf()
+    elif request.network == "default":
+        address, resolver = ADDRESS, resolv_conf(_host_resolv_conf(), NAME_SERVER)
+    return {
+        "hosts": hosts_file(hostname, address, request.extra_hosts),
+        "hostname": f"{hostname}\n",
+        "resolv.conf": resolver,
+    }
+
+
+def _host_resolv_conf() -> str:
+    try:
+        with open(_RESOLV_CONF, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""

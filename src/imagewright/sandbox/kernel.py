@@ -1,0 +1,84 @@
+"""System calls that the `os` module of Python 3.11 lacks."""
+
+import ctypes
+import os
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, TypeVar
+
+__all__ = [
+    "CLONE_FS",
+    "CLONE_NEWNET",
+    "CLONE_NEWNS",
+    "MNT_DETACH",
+    "MS_REC",
+    "MS_SLAVE",
+    "in_new_thread",
+    "mount",
+    "unmount",
+    "unshare",
+]
+
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x2_0000
+CLONE_NEWNET = 0x4000_0000
+MNT_DETACH = 2
+MS_REC = 0x4000
+MS_SLAVE = 0x8_0000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
+_libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
+_libc.unshare.argtypes = [ctypes.c_int]
+
+T = TypeVar("T")
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def unshare(flags: int) -> None:
+    """Give the calling thread namespaces of its own, for good: use a thread that ends. Raises `OSError`."""
+    _check(_libc.unshare(flags))
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Make a mount; `options` are at most a page. Raises `OSError`."""
+    _check(
+        _libc.mount(
+            os.fsencode(source),
+            os.fsencode(target),
+            kind.encode() or None,
+            flags,
+            os.fsencode(options) or None,
+        )
+    )
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """Take a mount away; raises `OSError`."""
+    _check(_libc.umount2(os.fsencode(target), flags))
+
+
+def in_new_thread(work: Callable[[], T], name: str) -> T:
+    """Return what `work` returns or raise what it raises, run in a thread that ends with it."""
+    box: list[Any] = []
+
+    def body() -> None:
+        try:
+            box.append((work(), None))
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits
+            box.append((None, error))
+
+    thread = Thread(target=body, name=name)
+    thread.start()
+    thread.join()
+    value, error = box[0]
+    if error is not None:
+        raise error
+    result: T = value
+    return result

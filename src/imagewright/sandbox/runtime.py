@@ -1,0 +1,78 @@
+"""The OCI runtime as a program: its command line, its log, and what its complaints mean.
+
+https://github.com/opencontainers/runc/blob/main/man/runc-run.8.md
+"""
+
+import os
+import shutil
+
+import msgspec
+
+from imagewright.errors import SystemFailure
+
+__all__ = ["MARKER", "architecture", "environment", "failure_text", "find_runtime", "run_arguments"]
+
+# Programs that a sandbox starts carry this variable, with its state root as value: recovery finds them by it.
+MARKER = "IMAGEWRIGHT_SANDBOX"
+
+_RUNTIMES = ("runc", "crun")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_PREFIXES = ("runc run failed: ", "runc create failed: ")
+
+
+class _LogLine(msgspec.Struct):
+    level: str = ""
+    msg: str = ""
+
+
+_decoder = msgspec.json.Decoder(_LogLine)
+
+
+def architecture() -> str:
+    """Return this machine's architecture as OCI names it."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def find_runtime(wanted: str | None) -> str:
+    """Return the path of the runtime `wanted` (a name or a path), or of the first known one; raise `SystemFailure`."""
+    for name in (wanted,) if wanted else _RUNTIMES:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    raise SystemFailure(f"no OCI runtime is installed: RUN needs {wanted or ' or '.join(_RUNTIMES)}")
+
+
+def environment(state_root: str) -> dict[str, str]:
+    """Return the whole environment of a program started for `state_root`."""
+    return {"PATH": os.environ.get("PATH", os.defpath), MARKER: state_root}
+
+
+def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str) -> list[str]:
+    """Return the command that runs the container of `bundle` and ends as it ends."""
+    return [
+        runtime,
+        f"--root={state_root}/runtime",
+        f"--log={bundle}/log",
+        "--log-format=json",
+        "run",
+        f"--bundle={bundle}",
+        f"--pid-file={bundle}/pid",
+        container_id,
+    ]
+
+
+def failure_text(log: bytes, bundle: str) -> str:
+    """Return what a client is told of a container that did not start, from the runtime's `log`, without host paths."""
+    reason = "the runtime gave no reason"
+    for line in log.splitlines():
+        try:
+            entry = _decoder.decode(line)
+        except msgspec.DecodeError:
+            continue
+        if entry.level in {"error", "fatal"} and entry.msg:
+            reason = entry.msg
+    for prefix in _PREFIXES:
+        reason = reason.removeprefix(prefix)
+    reason = reason.replace(bundle, "")
+    return f"failed to create shim task: OCI runtime create failed: runc create failed: {reason}: unknown"

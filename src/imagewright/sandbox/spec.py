@@ -1,0 +1,190 @@
+"""The runtime-spec document of a RUN: what its process may see, do and use.
+
+https://github.com/opencontainers/runtime-spec/blob/main/config.md and config-linux.md (version 1.0.2)
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from imagewright.errors import InvalidInput
+from imagewright.sandbox.request import Limits, Network, Ulimit
+from imagewright.sandbox.seccomp import seccomp_profile
+
+__all__ = ["CAPABILITIES", "MASKED_PATHS", "READONLY_PATHS", "ContainerSpec", "runtime_spec"]
+
+CAPABILITIES = (
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+)
+
+# What the Docker engine hides, and two more: interrupt counts and power readings are side channels.
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_ULIMITS = frozenset(
+    "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()  # noqa: SIM905
+)
+_UNLIMITED = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """What `runtime_spec` needs to know; paths are of the host unless they are said to be of the container.
+
+    `rootfs` is the mounted root. `binds` are (source, path in the container). `network_namespace` is the path of the
+    namespace to join with `network="default"`. `architecture` is an OCI architecture, for the system-call filter.
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    rootfs: str
+    hostname: str
+    binds: tuple[tuple[str, str], ...]
+    network: Network
+    network_namespace: str
+    cgroup: str
+    architecture: str
+    limits: Limits = field(default_factory=Limits)
+    shm_size: int = 64 << 20
+
+
+def runtime_spec(run: ContainerSpec) -> dict[str, Any]:
+    """Return the config.json of `run`; raise `InvalidInput` for a ulimit that does not exist."""
+    return {
+        "ociVersion": "1.0.2",
+        "root": {"path": run.rootfs},
+        "hostname": run.hostname,
+        "process": _process(run),
+        "mounts": _mounts(run),
+        "linux": {
+            "cgroupsPath": run.cgroup,
+            "resources": _resources(run.limits),
+            "namespaces": _namespaces(run),
+            "maskedPaths": list(MASKED_PATHS),
+            "readonlyPaths": list(READONLY_PATHS),
+            **_seccomp(run.architecture),
+            **_sysctl(run.network),
+        },
+    }
+
+
+def _process(run: ContainerSpec) -> dict[str, Any]:
+    names = list(CAPABILITIES)
+    return {
+        "terminal": False,
+        "user": {"uid": run.uid, "gid": run.gid, "additionalGids": list(run.groups)},
+        "args": list(run.argv),
+        "env": list(run.env),
+        "cwd": run.cwd,
+        "capabilities": {
+            "bounding": names,
+            # For others than root execve(2) would drop them anyway.
+            "effective": names if run.uid == 0 else [],
+            "permitted": names if run.uid == 0 else [],
+            "inheritable": [],
+            "ambient": [],
+        },
+        "rlimits": [_rlimit(ulimit) for ulimit in run.limits.ulimits],
+        "noNewPrivileges": False,
+    }
+
+
+def _rlimit(ulimit: Ulimit) -> dict[str, Any]:
+    if ulimit.name not in _ULIMITS:
+        raise InvalidInput(f"wrong rlimit value: RLIMIT_{ulimit.name.upper()}")
+    return {
+        "type": f"RLIMIT_{ulimit.name.upper()}",
+        "soft": ulimit.soft if ulimit.soft >= 0 else _UNLIMITED,
+        "hard": ulimit.hard if ulimit.hard >= 0 else _UNLIMITED,
+    }
+
+
+def _mounts(run: ContainerSpec) -> list[dict[str, Any]]:
+    still = ["nosuid", "noexec", "nodev"]
+    return [
+        _mount("/proc", "proc", "proc", still),
+        _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _mount(
+            "/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+        ),
+        _mount("/dev/shm", "tmpfs", "shm", [*still, "mode=1777", f"size={run.shm_size}"]),  # noqa: S108
+        _mount("/dev/mqueue", "mqueue", "mqueue", still),
+        _mount("/sys", "sysfs", "sysfs", [*still, "ro"]),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*still, "ro"]),
+        *(_mount(target, "bind", source, ["bind", "rprivate"]) for source, target in run.binds),
+    ]
+
+
+def _mount(destination: str, kind: str, source: str, options: list[str]) -> dict[str, Any]:
+    return {"destination": destination, "type": kind, "source": source, "options": options}
+
+
+def _namespaces(run: ContainerSpec) -> list[dict[str, str]]:
+    namespaces = [{"type": kind} for kind in ("mount", "pid", "ipc", "uts", "cgroup")]
+    if run.network == "none":
+        namespaces.append({"type": "network"})
+    elif run.network == "default":
+        namespaces.append({"type": "network", "path": run.network_namespace})
+    return namespaces
+
+
+def _resources(limits: Limits) -> dict[str, Any]:
+    memory = {"limit": limits.memory, "swap": limits.memory_swap}
+    cpu = {
+        "shares": limits.cpu_shares,
+        "period": limits.cpu_period,
+        "quota": limits.cpu_quota,
+        "cpus": limits.cpuset_cpus,
+        "mems": limits.cpuset_mems,
+    }
+    resources = {
+        "memory": {name: value for name, value in memory.items() if value},
+        "cpu": {name: value for name, value in cpu.items() if value},
+        "pids": {"limit": limits.pids} if limits.pids else {},
+    }
+    # The runtime adds the devices that every container has, /dev/null and its kin, and making of device nodes.
+    return {
+        "devices": [{"allow": False, "access": "rwm"}],
+        **{name: value for name, value in resources.items() if value},
+    }
+
+
+def _seccomp(architecture: str) -> dict[str, Any]:
+    profile = seccomp_profile(architecture)
+    return {} if profile is None else {"seccomp": profile}
+
+
+def _sysctl(network: Network) -> dict[str, Any]:
+    # As the Docker engine sets them: ping and low ports work without root, in a namespace that nobody else uses.
+    if network == "host":
+        return {}
+    return {"sysctl": {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}}

@@ -1,0 +1,156 @@
+"""The images and their names in memory: what lists and look-ups are answered from.
+
+It says what the tables `summaries` and `image_references` say, and is told of every transaction that changes them, so
+that a list costs neither layers nor the database.
+"""
+
+import re
+import threading
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Mapping
+
+from imagewright.errors import NotFound
+from imagewright.oci import Digest
+from imagewright.reference import Reference
+from imagewright.store.listing import Bounds, Entry, select_images
+from imagewright.store.values import ImageQuery, ImageSummary
+
+__all__ = ["Catalogue", "stored_name"]
+
+_REMEMBERED_ANSWERS = 64
+_FULL_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]+)")
+
+
+class Catalogue:
+    """Thread-safe; what it gives out are values, which later changes leave alone."""
+
+    def __init__(self, entries: Mapping[Digest, Entry], generation: int) -> None:
+        self._lock = threading.Lock()
+        self._generation = generation
+        self._entries: dict[str, Entry] = {}
+        self._named: dict[str, Digest] = {}
+        self._parents: Counter[Digest] = Counter()
+        for entry in entries.values():
+            self._enter(entry)
+        self._ids = sorted(self._entries)
+        self._order = sorted(_rank(entry) for entry in self._entries.values())
+        self._answers: dict[ImageQuery, tuple[ImageSummary, ...]] = {}
+
+    @property
+    def generation(self) -> int:
+        """A number that changes with every change."""
+        return self._generation
+
+    def change(self, entries: Mapping[Digest, Entry | None], generation: int) -> None:
+        """Take what a transaction has made of some images; None for those that it has removed."""
+        with self._lock:
+            # A name may move from one image to another: all are taken away before any is given.
+            for image in entries:
+                self._leave(image)
+            for entry in entries.values():
+                if entry is not None:
+                    self._enter(entry)
+                    insort(self._ids, entry.summary.id.encoded)
+                    insort(self._order, _rank(entry))
+            self._answers.clear()
+            self._generation = generation
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, reference: Reference) -> Digest | None:
+        """Return the image that `reference` names; without tag and digest it names the default tag."""
+        return self._named.get(stored_name(reference))
+
+    def find_entry(self, image: Digest) -> Entry | None:
+        """Return what the list knows of `image`."""
+        return self._entries.get(image.encoded)
+
+    def names(self) -> list[tuple[Reference, Digest]]:
+        """Return every name with the image that it names, in the order of their canonical forms."""
+        with self._lock:
+            return sorted((name, entry.summary.id) for entry in self._entries.values() for name in entry.names)
+
+    def resolve(self, name: str) -> Digest:
+        """Return the image that `name` means: a reference, an id, or the beginning of one, with or without `sha256:`.
+
+        Raises `NotFound` also where several ids begin so, and `InvalidInput` for what cannot be a name.
+        """
+        full = _FULL_ID.fullmatch(name)
+        if full is not None:
+            if full[1] not in self._entries:
+                raise NotFound(f"No such image: sha256:{full[1]}")
+            return Digest(full[1])
+        reference = Reference.parse(name)
+        found = self.find(reference)
+        if found is None:
+            prefix = _PREFIX.fullmatch(name)
+            found = self._find_prefix(prefix[1]) if prefix is not None else None
+        if found is None:
+            raise NotFound(f"No such image: {reference.with_default_tag().familiar}")
+        return found
+
+    def list(self, query: ImageQuery) -> list[ImageSummary]:
+        """Return the images that `query` selects, newest first by the second, then by id.
+
+        Raises `NotFound` for a bound that names no image, and `InvalidInput` for a pattern that is none.
+        """
+        bounds = self._bounds(query)
+        with self._lock:
+            answer = self._answers.get(query)
+            if answer is None:
+                ordered = (self._entries[encoded] for _, encoded in self._order)
+                answer = tuple(select_images(ordered, query, bounds, self._parents))
+                if len(self._answers) < _REMEMBERED_ANSWERS:
+                    self._answers[query] = answer
+            return list(answer)
+
+    def _bounds(self, query: ImageQuery) -> Bounds:
+        before = [self._created(name) for name in query.before] + list(query.until_ns)
+        since = [self._created(name) for name in query.since]
+        return Bounds(max(since, default=None), min(before, default=None))
+
+    def _created(self, name: str) -> int:
+        image = self.resolve(name)
+        entry = self.find_entry(image)
+        if entry is None:
+            raise NotFound(f"No such image: {image}")
+        return entry.summary.created_ns
+
+    def _find_prefix(self, prefix: str) -> Digest | None:
+        with self._lock:
+            start = bisect_left(self._ids, prefix)
+            found = [encoded for encoded in self._ids[start : start + 2] if encoded.startswith(prefix)]
+        return Digest(found[0]) if len(found) == 1 else None
+
+    def _enter(self, entry: Entry) -> None:
+        summary = entry.summary
+        self._entries[summary.id.encoded] = entry
+        for name in entry.names:
+            self._named[name.canonical] = summary.id
+        if summary.parent is not None:
+            self._parents[summary.parent] += 1
+
+    def _leave(self, image: Digest) -> None:
+        entry = self._entries.pop(image.encoded, None)
+        if entry is None:
+            return
+        del self._ids[bisect_left(self._ids, image.encoded)]
+        del self._order[bisect_left(self._order, _rank(entry))]
+        for name in entry.names:
+            del self._named[name.canonical]
+        if entry.summary.parent is not None:
+            self._parents -= Counter((entry.summary.parent,))
+
+
+def _rank(entry: Entry) -> tuple[int, str]:
+    return -(entry.summary.created_ns // 1_000_000_000), entry.summary.id.encoded
+
+
+def stored_name(reference: Reference) -> str:
+    """Return the text under which `reference` is kept: a digest says it all, whatever tag stands beside it."""
+    if reference.digest is not None:
+        return f"{reference.name}@{reference.digest}"
+    return reference.with_default_tag().canonical

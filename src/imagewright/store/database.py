@@ -1,0 +1,101 @@
+"""The metadata database: transactions, and how durable they are."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, event, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from imagewright.errors import SystemFailure
+from imagewright.store import schema
+
+__all__ = ["Database"]
+
+
+class Database:
+    """One SQLite file in WAL mode. Many may read at once, one writes; readers see whole transactions only.
+
+    Raises `SystemFailure` where the database cannot do what it is asked: a full disk, a damaged file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._engine = create_engine(URL.create("sqlite", database=path))
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        self._writing = threading.RLock()
+        try:
+            with _translated():
+                self._writer = self._engine.connect()
+                with self.write(durable=True) as connection:
+                    _prepare(connection)
+        except SystemFailure:
+            self._engine.dispose()
+            raise
+
+    def close(self) -> None:
+        """Close all connections; the write-ahead log is folded into the file."""
+        with self._writing:
+            self._writer.close()
+            self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection that sees one state of the database, whatever is written meanwhile."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other threads from writing, for what must happen between transactions."""
+        with self._writing:
+            yield
+
+    @contextmanager
+    def write(self, *, durable: bool) -> Iterator[Connection]:
+        """Give a connection whose changes are made together, when the context ends, or not at all if it raises.
+
+        What is not `durable` survives the end of this process at any moment, but a power cut may take it back; a
+        later durable transaction makes everything before it durable too. One writer at a time: others wait.
+        """
+        with self._writing, _translated():
+            # A pragma is no statement of the transaction, and SQLite ignores this one inside of one.
+            raw: Any = self._writer.connection.dbapi_connection
+            raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            with self._writer.begin():
+                yield self._writer
+
+
+def _configure(connection: Any, _record: object) -> None:
+    # The driver's own transaction control would begin transactions late; see the pysqlite page of SQLAlchemy.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA busy_timeout=10000")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _prepare(connection: Connection) -> None:
+    """Make the tables of a new database, or see that those of an old one are ours."""
+    schema.metadata.create_all(connection)
+    version = {"name": "schema_version", "value": schema.SCHEMA_VERSION}
+    connection.execute(insert(schema.properties).values(version).on_conflict_do_nothing())
+    connection.execute(insert(schema.properties).values(name="generation", value=0).on_conflict_do_nothing())
+    found = connection.scalar(select(schema.properties.c.value).where(schema.properties.c.name == "schema_version"))
+    if found != schema.SCHEMA_VERSION:
+        raise SystemFailure(
+            f"the data root was written by another version of imagewright (schema {found}, not {schema.SCHEMA_VERSION})"
+        )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = getattr(error, "orig", None) or type(error).__name__
+        raise SystemFailure(f"the store's database failed: {reason}") from error

@@ -1,0 +1,111 @@
+"""Files and directories that are there whole or not at all, also after a power cut."""
+
+import ctypes
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from imagewright.errors import SystemFailure
+
+__all__ = ["move", "remove_tree", "sync_directory", "sync_filesystem", "translated", "write_file"]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn an `OSError` into a `SystemFailure` that says what went wrong while `doing`, and names no path."""
+    try:
+        yield
+    except OSError as error:
+        raise SystemFailure(f"{doing}: {error.strerror or 'input/output error'}") from error
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write `data` to a new file at `path`, and return once it is on the disk."""
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: str) -> None:
+    """Return once the names in the directory `path` are on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: str) -> None:
+    """Return once everything written so far on the filesystem that holds the directory `path` is on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _libc.syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+    finally:
+        os.close(fd)
+
+
+def move(source: str, destination: str) -> None:
+    """Give what is at `source` (and on the disk) the name `destination`, atomically; return once that is on the disk.
+
+    A file at `destination` is replaced; a directory there must be empty.
+    """
+    os.rename(source, destination)
+    sync_directory(os.path.dirname(destination))
+
+
+def remove_tree(path: str) -> None:
+    """Remove the file or directory `path` with all that is in it, if it is there; links are never followed.
+
+    Directories are moved up beside `path` before they are emptied, so that neither depth nor long paths matter.
+    """
+    parent, name = os.path.split(path)
+    fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not _unlink(name, fd):
+            return
+        pending = [name]
+        count = 0
+        while pending:
+            directory = pending.pop()
+            for inner in _empty(directory, fd):
+                count += 1
+                lifted = f"{name}.{count}"
+                os.rename(f"{directory}/{inner}", lifted, src_dir_fd=fd, dst_dir_fd=fd)
+                pending.append(lifted)
+            os.rmdir(directory, dir_fd=fd)
+    finally:
+        os.close(fd)
+
+
+def _empty(directory: str, parent_fd: int) -> list[str]:
+    """Unlink what is no directory in `directory`, or an empty one; return the names of the directories left."""
+    if os.geteuid() != 0:
+        # Only root empties a directory that forbids it.
+        os.chmod(directory, stat.S_IRWXU, dir_fd=parent_fd)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent_fd)
+    try:
+        return [name for name in os.listdir(fd) if _unlink(name, fd)]
+    finally:
+        os.close(fd)
+
+
+def _unlink(name: str, fd: int) -> bool:
+    """Remove `name` in the directory `fd` if that can be done at once; return whether it is a directory with more in it."""
+    try:
+        mode = os.lstat(name, dir_fd=fd).st_mode
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(mode):
+        os.unlink(name, dir_fd=fd)
+        return False
+    try:
+        os.rmdir(name, dir_fd=fd)
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,259 @@
+"""Layers: adding them, and what is known of them."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sqlalchemy import Connection, delete, insert, select
+
+from imagewright.archive import (
+    Readable,
+    Spool,
+    Writable,
+    decode_index,
+    decompress,
+    encode_index,
+    layer_size,
+    read_entries,
+    read_layer,
+    write_layer,
+)
+from imagewright.errors import Corrupt, NotFound
+from imagewright.filesystem import Change, Directory, Extent, File, Layer, Put
+from imagewright.oci import Digest
+from imagewright.store import schema
+from imagewright.store.database import Database
+from imagewright.store.disk import move, remove_tree, sync_directory, sync_filesystem, translated, write_file
+from imagewright.store.layout import Layout
+from imagewright.store.leases import Leases
+from imagewright.store.memory import Recent
+
+__all__ = ["LayerFacts", "Layers", "load_facts"]
+
+_REMEMBERED_CHANGES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """What the database knows of a layer; sizes in bytes, `size` that of the files' contents."""
+
+    form: Literal["tar", "directory"]
+    size: int
+    tar_size: int
+    complete: bool
+
+
+class Layers:
+    """The layers on the disk and in the database. Thread-safe.
+
+    Every `add_*` is idempotent and atomic: the bytes are on the disk under their final name before the database knows
+    of them. A layer that nobody holds may be removed at any time: add and use layers under a lease.
+    """
+
+    def __init__(self, layout: Layout, database: Database, leases: Leases) -> None:
+        self._layout = layout
+        self._database = database
+        self._leases = leases
+        self._values: Recent[Digest, Layer] = Recent(_REMEMBERED_CHANGES)
+        with database.read() as connection:
+            self._facts = load_facts(connection)
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether the layer is here; every open lease then keeps it."""
+        return self._leases.keep(diff_id) and diff_id in self._facts
+
+    def facts(self, diff_id: Digest) -> LayerFacts:
+        """Return what is known of the layer; raise `NotFound` if it is not here."""
+        found = self._facts.get(diff_id)
+        if found is None:
+            raise NotFound(f"No such layer: {diff_id}")
+        return found
+
+    def get(self, diff_id: Digest) -> Layer:
+        """Return the layer as a value, its extents pointing into the store; raise `NotFound` or `Corrupt`."""
+        self.facts(diff_id)
+        layer = self._values.find(diff_id)
+        if layer is None:
+            with translated("cannot read a layer's index"), open(self._layout.index(diff_id), "rb") as file:
+                data = file.read()
+            layer = decode_index(data, lambda name: self._layout.locate(diff_id, name))
+            self._values.put(diff_id, layer, len(layer.changes) + 1)
+        return layer
+
+    def add(self, layer: Layer) -> Digest:
+        """Keep `layer` as its canonical tar, and return its diff_id; the extents of `layer` are not needed after."""
+        with self._layout.scratch() as scratch, translated("cannot write a layer"):
+            path = f"{scratch}/tar"
+            with open(path, "xb") as file:
+                out = _Counted(file)
+                diff_id = write_layer(layer, out)
+                file.flush()
+                if not self.has(diff_id):
+                    os.fsync(file.fileno())
+            if not self.has(diff_id):
+                facts = LayerFacts("tar", layer_size(layer), out.size, _is_complete(layer))
+                self._register(diff_id, _placed(layer, path), facts, scratch, {path: "tar"}.__getitem__)
+        return diff_id
+
+    def add_directory(self, layer: Layer, directory: str) -> Digest:
+        """Take over `directory`, a captured upper directory with all the contents of `layer`; return the diff_id.
+
+        The directory is moved, and is gone if it was known already. Its diff_id is that of the canonical tar.
+        """
+        out = _Counted(None)
+        diff_id = write_layer(layer, out)
+        if self.has(diff_id):
+            with translated("cannot remove a directory"):
+                remove_tree(directory)
+            return diff_id
+        with self._layout.scratch() as scratch, translated("cannot keep a layer"):
+            os.mkdir(f"{scratch}/layer", 0o700)
+            os.rename(directory, f"{scratch}/layer/fs")
+            facts = LayerFacts("directory", layer_size(layer), out.size, _is_complete(layer))
+            self._register(diff_id, layer, facts, scratch, lambda path: f"fs/{_below(path, directory)}")
+        return diff_id
+
+    def add_stream(self, stream: Readable, diff_id: Digest | None) -> Digest:
+        """Keep the tar that `stream` has, compressed or not, byte for byte as it is uncompressed; return its digest.
+
+        Raises `Corrupt` if that is not `diff_id`, and `InvalidInput` if it is no layer. The stream is left unread
+        where `diff_id` is here already.
+        """
+        if diff_id is not None and self.has(diff_id):
+            return diff_id
+        with self._layout.scratch() as scratch, translated("cannot keep a layer"):
+            with Spool(f"{scratch}/tar") as spool:
+                layer, found = read_layer(decompress(stream), spool)
+                if diff_id is not None and found != diff_id:
+                    raise Corrupt(f"layer {diff_id} has the digest {found}")
+                spool.sync()
+                facts = LayerFacts("tar", layer_size(layer), spool.size, _is_complete(layer))
+                names = {spool.path: "tar", spool.sparse_path: "sparse"}
+                if spool.sparse:
+                    os.mkdir(f"{scratch}/layer", 0o700)
+                    os.rename(spool.sparse_path, f"{scratch}/layer/sparse")
+            self._register(found, layer, facts, scratch, names.__getitem__)
+        return found
+
+    def remove(self, diff_ids: Iterable[Digest], connection: Connection) -> list[Digest]:
+        """Have the database forget those of `diff_ids` that no lease keeps, and what was recorded with them.
+
+        They must go from the disk with `discard` once `connection` has committed, or be acquitted if it does not.
+        """
+        condemned = self._leases.condemn(diff_id for diff_id in diff_ids if diff_id in self._facts)
+        for diff_id in condemned:
+            connection.execute(delete(schema.layers).where(schema.layers.c.diff_id == diff_id))
+            connection.execute(delete(schema.records).where(schema.records.c.diff_id == diff_id))
+        return condemned
+
+    def acquit(self, condemned: Iterable[Digest]) -> None:
+        """Undo `remove`: the transaction has failed."""
+        self._leases.acquit(condemned)
+
+    def discard(self, condemned: Iterable[Digest], trash: str) -> None:
+        """Move what the database has forgotten into the directory `trash`; the caller keeps others from writing."""
+        condemned = list(condemned)
+        for diff_id in condemned:
+            self._facts.pop(diff_id, None)
+            self._values.drop(diff_id)
+        try:
+            for diff_id in condemned:
+                for path, name in ((self._layout.layer(diff_id), "layer"), (self._layout.blob(diff_id), "blob")):
+                    if os.path.lexists(path):
+                        os.rename(path, f"{trash}/{name}-{diff_id.encoded}")
+        finally:
+            self._leases.acquit(condemned)
+
+    def _register(
+        self, diff_id: Digest, layer: Layer, facts: LayerFacts, scratch: str, rename: Callable[[str], str]
+    ) -> None:
+        """Move `scratch`/tar and `scratch`/layer to their places, and tell the database."""
+        directory = f"{scratch}/layer"
+        os.makedirs(directory, 0o700, exist_ok=True)
+        write_file(f"{directory}/index", encode_index(layer, rename))
+        if facts.form == "directory":
+            sync_filesystem(directory)
+        sync_directory(directory)
+        with self._database.exclusive():
+            if diff_id not in self._facts:
+                self._put_in_place(diff_id, facts, scratch)
+                self._facts[diff_id] = facts
+            # Whoever removes layers excludes others too: from here on it sees the lease.
+            self._leases.keep(diff_id)
+
+    def _put_in_place(self, diff_id: Digest, facts: LayerFacts, scratch: str) -> None:
+        with self._database.write(durable=False) as connection:
+            remove_tree(self._layout.layer(diff_id))
+            if facts.form == "tar":
+                move(f"{scratch}/tar", self._layout.blob(diff_id))
+            move(f"{scratch}/layer", self._layout.layer(diff_id))
+            row = {
+                "diff_id": diff_id,
+                "form": facts.form,
+                "size": facts.size,
+                "tar_size": facts.tar_size,
+                "complete": facts.complete,
+            }
+            connection.execute(insert(schema.layers).values(row))
+
+
+class _Counted:
+    """Counts what is written, and hands it on if there is somewhere to."""
+
+    def __init__(self, out: Writable | None) -> None:
+        self._out = out
+        self.size = 0
+
+    def write(self, data: bytes, /) -> None:
+        self.size += len(data)
+        if self._out is not None:
+            self._out.write(data)
+
+
+def _is_complete(layer: Layer) -> bool:
+    """Whether every change comes with all its parent directories, so that the layer unpacks alike on any other."""
+    directories = {""}
+    for change in layer.changes:
+        if change.path.rpartition("/")[0] not in directories:
+            return False
+        if isinstance(change, Put) and isinstance(change.node, Directory):
+            directories.add(change.path)
+    return True
+
+
+def _below(path: str, directory: str) -> str:
+    if not path.startswith(f"{directory}/"):
+        raise Corrupt("a captured layer has contents outside its directory")
+    return path[len(directory) + 1 :]
+
+
+def _offsets(path: str) -> dict[str, int]:
+    """Return where in the tar at `path` the content of each regular file begins."""
+    with open(path, "rb") as file:
+        return {entry.path: entry.offset for entry in read_entries(file) if entry.kind == "file"}
+
+
+def _placed(layer: Layer, path: str) -> Layer:
+    """Return `layer` with its extents pointing into the canonical tar of it that is at `path`."""
+    offsets = _offsets(path)
+    nodes: dict[int, File] = {}
+    changes: list[Change] = []
+    for change in layer.changes:
+        if isinstance(change, Put) and isinstance(change.node, File):
+            node = nodes.get(id(change.node))
+            if node is None:
+                extent = Extent(path, offsets[change.path])
+                node = replace(change.node, content=replace(change.node.content, extent=extent))
+                nodes[id(change.node)] = node
+            changes.append(Put(change.path, node))
+        else:
+            changes.append(change)
+    return Layer(tuple(changes))
+
+
+def load_facts(connection: Connection) -> dict[Digest, LayerFacts]:
+    """Return what the database knows of every layer."""
+    table = schema.layers
+    rows = connection.execute(select(table.c.diff_id, table.c.form, table.c.size, table.c.tar_size, table.c.complete))
+    return {row.diff_id: LayerFacts(row.form, row.size, row.tar_size, row.complete) for row in rows}

@@ -1,0 +1,101 @@
+"""Where things are below the data root."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from imagewright.oci import Digest
+from imagewright.store.disk import remove_tree, sync_directory, translated
+
+__all__ = ["Layout"]
+
+_TAR = "tar"
+_SPARSE = "sparse"
+_FS = "fs"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The names of files and directories below `root`.
+
+    ::
+
+        lock                        one process per root
+        db.sqlite                   the metadata
+        blobs/sha256/DIGEST         bytes by their digest: the tars of layers
+        layers/DIFF_ID/index        the layer as a value
+        layers/DIFF_ID/sparse       contents with holes, where the tar has such members
+        layers/DIFF_ID/fs/          the directory form
+        layers/DIFF_ID/fs-CHAIN/    the same on certain layers below, for a layer without its parent directories
+        ingest/                     what is not finished; emptied at start
+    """
+
+    root: str
+
+    @property
+    def lock(self) -> str:
+        """The file that is locked."""
+        return f"{self.root}/lock"
+
+    @property
+    def database(self) -> str:
+        """The SQLite file."""
+        return f"{self.root}/db.sqlite"
+
+    @property
+    def blobs(self) -> str:
+        """The directory of everything that is kept by its digest."""
+        return f"{self.root}/blobs/sha256"
+
+    @property
+    def layers(self) -> str:
+        """The directory with a directory for each layer."""
+        return f"{self.root}/layers"
+
+    @property
+    def ingest(self) -> str:
+        """The directory of what is not finished."""
+        return f"{self.root}/ingest"
+
+    def blob(self, digest: Digest) -> str:
+        """Where the bytes with `digest` are."""
+        return f"{self.blobs}/{digest.encoded}"
+
+    def layer(self, diff_id: Digest) -> str:
+        """The directory of one layer."""
+        return f"{self.layers}/{diff_id.encoded}"
+
+    def index(self, diff_id: Digest) -> str:
+        """The layer as a value."""
+        return f"{self.layer(diff_id)}/index"
+
+    def directory(self, diff_id: Digest, below: Digest | None = None) -> str:
+        """The directory form; `below` is the chain_id of the layers it was made for, where that matters."""
+        return f"{self.layer(diff_id)}/{_FS}" if below is None else f"{self.layer(diff_id)}/{_FS}-{below.encoded}"
+
+    def locate(self, diff_id: Digest, name: str) -> str:
+        """Return the path for the `name` that a layer's index has for the place of some bytes."""
+        return self.blob(diff_id) if name == _TAR else f"{self.layer(diff_id)}/{name}"
+
+    def make(self) -> None:
+        """Make the directories that are missing, readable by their owner alone."""
+        for directory in (self.root, f"{self.root}/blobs", self.blobs, self.layers, self.ingest):
+            try:
+                os.mkdir(directory, 0o700)
+            except FileExistsError:
+                continue
+            sync_directory(os.path.dirname(directory))
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Make a private directory in `ingest/`, give its path, and remove it with all that is in it at the end."""
+        path = f"{self.ingest}/{secrets.token_hex(8)}"
+        with translated("cannot make a temporary directory"):
+            os.mkdir(path, 0o700)
+        try:
+            yield path
+        finally:
+            with translated("cannot remove a temporary directory"):
+                remove_tree(path)

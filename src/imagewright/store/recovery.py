@@ -1,0 +1,89 @@
+"""Making the disk and the database agree again, whenever and however the last process ended."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import Connection, delete, select, update
+
+from imagewright.oci import Digest
+from imagewright.store import schema
+from imagewright.store.database import Database
+from imagewright.store.disk import remove_tree, translated
+from imagewright.store.layers import LayerFacts, load_facts
+from imagewright.store.layout import Layout
+from imagewright.store.stacks import free_layers, release
+
+__all__ = ["recover"]
+
+
+def recover(layout: Layout, database: Database) -> tuple[str, ...]:
+    """Remove what is on the disk and not in the database, and what is in the database and not on the disk.
+
+    The first is what an interrupted process had not finished; the second never happens by itself, and is returned in
+    words for the log. Layers that neither an image nor a container holds go, too: the leases on them are gone.
+    """
+    with translated("cannot look through the data root"):
+        _empty(layout.ingest)
+        with database.write(durable=True) as connection:
+            facts = load_facts(connection)
+            lost = {diff_id for diff_id, known in facts.items() if not _is_whole(layout, diff_id, known)}
+            report = tuple(_give_up(connection, lost)) if lost else ()
+            for diff_id in free_layers(connection):
+                _forget(connection, diff_id)
+                facts.pop(diff_id, None)
+        _remove_strangers(layout.layers, {diff_id.encoded for diff_id in facts})
+        _remove_strangers(layout.blobs, {diff_id.encoded for diff_id, known in facts.items() if known.form == "tar"})
+    return report
+
+
+def _is_whole(layout: Layout, diff_id: Digest, facts: LayerFacts) -> bool:
+    """Whether what the database knows of a layer is there; bytes are verified by whoever reads them."""
+    if not os.path.isfile(layout.index(diff_id)):
+        return False
+    if facts.form == "directory":
+        return os.path.isdir(layout.directory(diff_id))
+    try:
+        return os.path.getsize(layout.blob(diff_id)) == facts.tar_size
+    except FileNotFoundError:
+        return False
+
+
+def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
+    """Take the layers `lost` from the database, with every image that has one of them."""
+    stacks, images, references = schema.stacks, schema.images, schema.references
+    for diff_id in lost:
+        yield f"layer {diff_id} is damaged"
+        for owner in list(connection.scalars(select(stacks.c.owner).where(stacks.c.diff_id == diff_id).distinct())):
+            image = Digest(owner)
+            if connection.scalar(select(images.c.id).where(images.c.id == image)) is not None:
+                names = connection.scalars(select(references.c.name).where(references.c.image == image))
+                yield f"image {image} is gone with it, {', '.join(names) or 'without a name'}"
+            connection.execute(delete(references).where(references.c.image == image))
+            connection.execute(delete(images).where(images.c.id == image))
+            connection.execute(delete(schema.summaries).where(schema.summaries.c.id == image))
+            connection.execute(delete(schema.containers).where(schema.containers.c.id == owner))
+            release(connection, owner)
+        _forget(connection, diff_id)
+    for table in (images, schema.summaries):
+        orphans = table.c.parent.not_in(select(images.c.id))
+        connection.execute(update(table).where(orphans).values(parent=None))
+    counts = schema.properties
+    connection.execute(update(counts).where(counts.c.name == "generation").values(value=counts.c.value + 1))
+
+
+def _forget(connection: Connection, diff_id: Digest) -> None:
+    connection.execute(delete(schema.layers).where(schema.layers.c.diff_id == diff_id))
+    connection.execute(delete(schema.records).where(schema.records.c.diff_id == diff_id))
+
+
+def _empty(directory: str) -> None:
+    # Removing a tree moves directories up beside it, so that there may be more than were listed.
+    while names := os.listdir(directory):
+        for name in names:
+            remove_tree(f"{directory}/{name}")
+
+
+def _remove_strangers(directory: str, known: set[str]) -> None:
+    for name in os.listdir(directory):
+        if name not in known:
+            remove_tree(f"{directory}/{name}")

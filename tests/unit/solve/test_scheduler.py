@@ -1,0 +1,339 @@
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from imagewright.cancellation import Cancellation
+from imagewright.errors import Cancelled, RunFailed
+from imagewright.solve import solve
+
+SECONDS = 10  # nothing here takes long; a test that hangs fails by this
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    name: str
+    inputs: tuple[int, ...] = ()
+
+
+Action = Callable[[Cancellation], None]
+
+
+def nothing(_: Cancellation) -> None:
+    pass
+
+
+class Bench:
+    """Work whose value is the name and the inputs' values, with an action to carry out for some names."""
+
+    def __init__(self, actions: dict[str, Action] | None = None, known: dict[str, str] | None = None) -> None:
+        self.actions = actions or {}
+        self.known = known or {}
+        self.begun: list[str] = []
+        self.lock = threading.Lock()
+        self.now = 0
+        self.most = 0
+
+    def recall(self, node: Job, inputs: Sequence[str]) -> str | None:
+        del inputs
+        action = self.actions.get(f"recall {node.name}")
+        if action is not None:
+            action(Cancellation())
+        return self.known.get(node.name)
+
+    def perform(self, node: Job, inputs: Sequence[str], cancellation: Cancellation) -> str:
+        with self.lock:
+            self.begun.append(node.name)
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            self.actions.get(node.name, nothing)(cancellation)
+        finally:
+            with self.lock:
+                self.now -= 1
+        return f"{node.name}({','.join(inputs)})"
+
+
+def run(
+    nodes: Sequence[Job], bench: Bench | None = None, workers: int = 2, cancellation: Cancellation | None = None
+) -> list[str]:
+    return solve(nodes, bench or Bench(), workers=workers, cancellation=cancellation or Cancellation())
+
+
+def fail(name: str) -> Action:
+    def action(_: Cancellation) -> None:
+        raise RunFailed(name, exit_code=1)
+
+    return action
+
+
+def wait_for(event: threading.Event) -> Action:
+    def action(_: Cancellation) -> None:
+        assert event.wait(SECONDS)
+
+    return action
+
+
+def until_cancelled(cancellation: Cancellation) -> None:
+    assert cancellation.wait(SECONDS)
+    cancellation.check()
+
+
+def test_nothing_to_do() -> None:
+    assert run([]) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_diamond_gets_its_inputs_in_order(workers: int) -> None:
+    nodes = [Job("a"), Job("b", (0,)), Job("c", (0,)), Job("d", (2, 1))]
+    assert run(nodes, workers=workers) == ["a()", "b(a())", "c(a())", "d(c(a()),b(a()))"]
+
+
+def test_one_input_may_be_wanted_twice() -> None:
+    assert run([Job("a"), Job("b", (0, 0))])[1] == "b(a(),a())"
+
+
+def test_one_worker_goes_in_source_order() -> None:
+    bench = Bench()
+    nodes = [Job("a"), Job("b", (0,)), Job("x"), Job("y", (2,)), Job("c", (1, 3))]
+    run(nodes, bench, workers=1)
+    assert bench.begun == ["a", "b", "x", "y", "c"]
+
+
+def test_what_is_recalled_is_not_performed() -> None:
+    bench = Bench(known={"a": "old"})
+    assert run([Job("a"), Job("b", (0,))], bench) == ["old", "b(old)"]
+    assert bench.begun == ["b"]
+
+
+def test_independent_nodes_run_side_by_side_and_no_more_than_there_are_workers() -> None:
+    barrier = threading.Barrier(3)
+
+    def meet(_: Cancellation) -> None:
+        barrier.wait(SECONDS)
+
+    bench = Bench(dict.fromkeys("abcdef", meet))
+    run([Job(name) for name in "abcdef"], bench, workers=3)
+    assert bench.most == 3
+
+
+def test_the_earliest_that_is_ready_begins_first() -> None:
+    bench = Bench()
+    # When a ends, b becomes ready; it comes before x, which has been ready all the time.
+    run([Job("a"), Job("b", (0,)), Job("x")], bench, workers=1)
+    assert bench.begun == ["a", "b", "x"]
+
+
+def test_a_failure_stops_what_comes_after_it() -> None:
+    bench = Bench({"b": fail("b")})
+    with pytest.raises(RunFailed, match="b"):
+        run([Job("a"), Job("b", (0,)), Job("c", (1,)), Job("d", (0,))], bench, workers=1)
+    assert bench.begun == ["a", "b"]
+
+
+def test_nodes_before_a_failure_still_run_to_their_end() -> None:
+    failed = threading.Event()
+
+    def fail_at_once(cancellation: Cancellation) -> None:
+        failed.set()
+        fail("x")(cancellation)
+
+    bench = Bench({"a": wait_for(failed), "x": fail_at_once})
+    with pytest.raises(RunFailed, match="x"):
+        run([Job("a"), Job("b", (0,)), Job("x"), Job("c", (1,))], bench)
+    assert sorted(bench.begun) == ["a", "b", "x"]
+
+
+def test_the_earliest_error_wins_whenever_it_comes() -> None:
+    failed = threading.Event()
+
+    def fail_late(cancellation: Cancellation) -> None:
+        wait_for(failed)(cancellation)
+        fail("a")(cancellation)
+
+    def fail_at_once(cancellation: Cancellation) -> None:
+        failed.set()
+        fail("x")(cancellation)
+
+    with pytest.raises(RunFailed, match="a"):
+        run([Job("a"), Job("x")], Bench({"a": fail_late, "x": fail_at_once}))
+
+
+def test_a_later_error_that_comes_late_is_not_told() -> None:
+    begun = threading.Event()
+
+    def fail_when_cancelled(cancellation: Cancellation) -> None:
+        begun.set()
+        assert cancellation.wait(SECONDS)
+        fail("x")(cancellation)
+
+    def fail_after(cancellation: Cancellation) -> None:
+        wait_for(begun)(cancellation)
+        fail("a")(cancellation)
+
+    with pytest.raises(RunFailed, match="a"):
+        run([Job("a"), Job("x")], Bench({"a": fail_after, "x": fail_when_cancelled}))
+
+
+def test_a_failure_cancels_later_nodes_that_run_and_not_earlier_ones() -> None:
+    begun = threading.Barrier(3)
+    done = threading.Event()
+    seen: list[bool] = []
+
+    def early(cancellation: Cancellation) -> None:
+        begun.wait(SECONDS)
+        assert done.wait(SECONDS)
+        seen.append(cancellation.cancelled)
+
+    def late(cancellation: Cancellation) -> None:
+        begun.wait(SECONDS)
+        try:
+            until_cancelled(cancellation)
+        finally:
+            done.set()
+
+    def middle(cancellation: Cancellation) -> None:
+        begun.wait(SECONDS)
+        fail("middle")(cancellation)
+
+    outer = Cancellation()
+    with pytest.raises(RunFailed, match="middle"):
+        run(
+            [Job("early"), Job("middle"), Job("late")],
+            Bench({"early": early, "middle": middle, "late": late}),
+            workers=3,
+            cancellation=outer,
+        )
+    assert seen == [False]
+    assert not outer.cancelled
+
+
+def test_a_node_cancelled_while_it_recalls_is_not_performed() -> None:
+    recalling = threading.Event()
+    failed = threading.Event()
+
+    def fail_meanwhile(cancellation: Cancellation) -> None:
+        wait_for(recalling)(cancellation)
+        fail("a")(cancellation)
+
+    def recall(_: Cancellation) -> None:
+        recalling.set()
+        assert failed.wait(SECONDS)
+
+    def watch(nodes: list[Job], bench: Bench, outer: Cancellation) -> None:
+        with pytest.raises(Cancelled):
+            run(nodes, bench, cancellation=outer)
+
+    outer = Cancellation()
+    bench = Bench({"recall x": recall})
+    thread = threading.Thread(target=watch, args=([Job("x")], bench, outer))
+    thread.start()
+    assert recalling.wait(SECONDS)
+    outer.cancel()
+    failed.set()
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert bench.begun == []
+
+
+def test_cancelled_before_it_begins() -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    bench = Bench()
+    with pytest.raises(Cancelled, match="Build cancelled"):
+        run([Job("a")], bench, cancellation=cancellation)
+    assert bench.begun == []
+
+
+def test_cancelling_reaches_every_node_that_runs_and_begins_no_more() -> None:
+    cancellation = Cancellation()
+    barrier = threading.Barrier(3)
+
+    def work(own: Cancellation) -> None:
+        barrier.wait(SECONDS)
+        until_cancelled(own)
+
+    bench = Bench({"a": work, "b": work})
+    outcome: list[str] = []
+
+    def watch() -> None:
+        try:
+            run([Job("a"), Job("b"), Job("c", (0,))], bench, cancellation=cancellation)
+        except Cancelled as error:
+            outcome.append(str(error))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    barrier.wait(SECONDS)
+    cancellation.cancel()
+    thread.join(SECONDS)
+    assert outcome == ["Build cancelled"]
+    assert sorted(bench.begun) == ["a", "b"]
+
+
+def test_cancellation_goes_before_the_errors_it_causes() -> None:
+    cancellation = Cancellation()
+
+    def cancel_and_fail(own: Cancellation) -> None:
+        cancellation.cancel()
+        fail("killed")(own)
+
+    with pytest.raises(Cancelled):
+        run([Job("a"), Job("b")], Bench({"a": cancel_and_fail}), workers=1, cancellation=cancellation)
+
+
+def test_cancelled_too_late_changes_nothing() -> None:
+    cancellation = Cancellation()
+    bench = Bench({"a": lambda _: cancellation.cancel()})
+    assert run([Job("a")], bench, cancellation=cancellation) == ["a()"]
+
+
+def test_nothing_stays_registered_with_the_callers_cancellation() -> None:
+    cancellation = Cancellation()
+    run([Job("a"), Job("b", (0,))], cancellation=cancellation)
+    assert cancellation._callbacks == {}
+
+
+def test_any_exception_of_the_work_comes_out() -> None:
+    def broken(_: Cancellation) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run([Job("a")], Bench({"recall a": broken}))
+
+
+def test_an_interrupted_caller_cancels_what_runs() -> None:
+    main = threading.get_ident()
+    seen: list[bool] = []
+
+    def interrupt(cancellation: Cancellation) -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        seen.append(cancellation.wait(SECONDS))
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            # The first job is there so that the worker's thread exists: no interrupt while it starts is meant here.
+            run([Job("first"), Job("a")], Bench({"a": interrupt}), workers=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("inputs", [(0,), (1,), (-1,)])
+def test_an_input_must_come_before(inputs: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="not before it"):
+        run([Job("a", inputs)])
+
+
+def test_a_solver_needs_a_worker() -> None:
+    with pytest.raises(ValueError, match="worker"):
+        run([Job("a")], workers=0)
+
+
+def test_no_thread_stays() -> None:
+    before = threading.active_count()
+    run([Job(str(number)) for number in range(20)], workers=4)
+    assert threading.active_count() == before
