@@ -1,7 +1,10 @@
 """What a Dockerfile says, as values.
 
-Strings are as they stand in the file: variables are not expanded and quotes are kept (`imagewright.dockerfile.expand`
-does both), except in JSON forms, whose strings are decoded, and in `Command`, which no variable of the builder touches.
+Strings are as they stand in the file: variables are not expanded and quotes are kept; `imagewright.dockerfile.expand`
+sees to both. Strings of JSON arrays are decoded first. No variable of the builder touches a `Command`.
+
+Undecodable bytes survive, as surrogate escapes, in the paths of COPY and ADD and in the content of here-documents that
+become files. Everywhere else they are U+FFFD, as what the classic engine stores is JSON.
 """
 
 from collections.abc import Mapping
@@ -48,8 +51,8 @@ class Span:
 class Heredoc:
     """A here-document: its `name` is the delimiter, which is also the name of the file that COPY and ADD make of it.
 
-    `content` is ready for use: where `chomp` is true (`<<-`), leading tabs are already gone. If `expand` is true, COPY and
-    ADD replace variables in it (`expand_document`); RUN leaves them to the shell.
+    `content` is ready for use: where `chomp` is true (`<<-`), leading tabs are already gone. If `expand` is true, COPY
+    and ADD replace variables in it (`expand_document`); RUN leaves them to the shell.
     """
 
     name: str
@@ -62,9 +65,12 @@ class Heredoc:
 class Command:
     """A program to run: `argv` itself, or, if `shell` is true, its one string as an argument to the stage's shell.
 
+    `argv` is empty where nothing follows the keyword (`shell` is true) and for an empty JSON array.
+
     A RUN with here-documents is resolved as BuildKit does it. A document that is all of the command becomes the script;
-    documents beside other text are appended to the text, for the shell to read. Only a script that begins with `#!` stays in
-    `documents` (one at most): it must be there as an executable file `/dev/pipes/NAME`, the path in `argv`, during the run.
+    documents beside other text are appended to the text, for the shell to read. Only a script that begins with `#!`
+    stays in `documents` (one at most): it must be there as an executable file `/dev/pipes/NAME`, which is what `argv`
+    names, while the command runs.
     """
 
     argv: tuple[str, ...]
@@ -76,8 +82,8 @@ class Command:
 class Instruction:
     """One instruction and where it stands.
 
-    `text` is the logical line: continuations joined, comments between them dropped, here-documents left out. `source` is
-    the first physical line.
+    `text` is the logical line: continuations joined, comments between them dropped, here-documents left out. `source`
+    is the first physical line. Both are for messages: undecodable bytes are U+FFFD in them.
     """
 
     keyword: ClassVar[str] = ""
@@ -89,7 +95,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class From(Instruction):
-    """Begins a stage on `image`, which may also be an earlier stage; `alias` is lower-case or empty, `platform` may be empty."""
+    """Begins a stage on `image`, which may be an earlier stage; `alias` is in lower case, or empty like `platform`."""
 
     keyword: ClassVar[str] = "FROM"
 
@@ -112,7 +118,7 @@ class Run(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Cmd(Instruction):
-    """Sets the default command; an empty `argv` removes it."""
+    """Sets the default command."""
 
     keyword: ClassVar[str] = "CMD"
 
@@ -210,7 +216,7 @@ class Add(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Volume(Instruction):
-    """Declares volumes; each path is a word, which may expand to several."""
+    """Declares volumes; each path is one word."""
 
     keyword: ClassVar[str] = "VOLUME"
 
