@@ -343,7 +343,7 @@ def _bytes_of(base: Tree, path: str) -> bytes:
 def _described(tree: Tree) -> dict[str, tuple[object, ...]]:
     """Return what is to be equal of each entry; times are compared apart."""
     first: dict[int, str] = {}
-    described = {}
+    described: dict[str, tuple[object, ...]] = {}
     for path, node in walk(tree):
         kind, detail = _detail(node)
         link = "" if isinstance(node, Directory) else first.setdefault(id(node), path)
