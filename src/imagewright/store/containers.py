@@ -32,8 +32,8 @@ class Containers:
             for other in _all(connection):
                 if other.id == container.id or other.name == container.name:
                     raise Conflict(
-                        f'Conflict. The container name "/{container.name}" is already in use by container "{other.id}". '
-                        "You have to remove (or rename) that container to be able to reuse that name."
+                        f'Conflict. The container name "/{container.name}" is already in use by container "{other.id}".'
+                        " You have to remove (or rename) that container to be able to reuse that name."
                     )
             row = {
                 "id": container.id,

@@ -96,7 +96,7 @@ def _empty(directory: str, parent_fd: int) -> list[str]:
 
 
 def _unlink(name: str, fd: int) -> bool:
-    """Remove `name` in the directory `fd` if that can be done at once; return whether it is a directory with more in it."""
+    """Remove `name` in the directory `fd` if one call can; return whether it is a directory with more in it."""
     try:
         mode = os.lstat(name, dir_fd=fd).st_mode
     except FileNotFoundError:

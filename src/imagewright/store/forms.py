@@ -10,7 +10,7 @@ from imagewright.archive import CHUNK, Writable, write_layer
 from imagewright.errors import Corrupt
 from imagewright.filesystem import EMPTY, Layer, Tree, apply
 from imagewright.oci import Digest, chain_id
-from imagewright.store.disk import move, sync_filesystem, translated
+from imagewright.store.disk import translated
 from imagewright.store.layers import Layers
 from imagewright.store.layout import Layout
 from imagewright.store.memory import Recent
@@ -147,7 +147,9 @@ class Directories:
         directory for each such stack. Nothing in it may ever be changed. Raises `NotFound`.
         """
         facts = self._layers.facts(diff_id)
-        path = self._layout.directory(diff_id, None if facts.complete else chain_id(below))
+        if facts.form == "directory":
+            return self._layout.captured(diff_id)
+        path = self._layout.unpacked(diff_id, None if facts.complete else chain_id(below))
         with self._lock:
             making = self._making.setdefault(path, threading.Lock())
         try:
@@ -163,9 +165,9 @@ class Directories:
         with self._layout.scratch() as scratch, translated("cannot unpack a layer"):
             os.mkdir(f"{scratch}/fs", 0o755)
             unpack(layer, f"{scratch}/fs", parent)
-            sync_filesystem(scratch)
+            # Not synced: it can be derived again, and is removed when the machine was started since (`recovery`).
             try:
-                move(f"{scratch}/fs", path)
+                os.rename(f"{scratch}/fs", path)
             except OSError:
                 if not os.path.isdir(path):
                     raise

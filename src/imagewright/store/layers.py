@@ -1,7 +1,7 @@
 """Layers: adding them, and what is known of them."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -78,7 +78,7 @@ class Layers:
             with translated("cannot read a layer's index"), open(self._layout.index(diff_id), "rb") as file:
                 data = file.read()
             layer = decode_index(data, lambda name: self._layout.locate(diff_id, name))
-            self._values.put(diff_id, layer, len(layer.changes) + 1)
+            self._remember(diff_id, layer)
         return layer
 
     def add(self, layer: Layer) -> Digest:
@@ -93,7 +93,10 @@ class Layers:
                     os.fsync(file.fileno())
             if not self.has(diff_id):
                 facts = LayerFacts("tar", layer_size(layer), out.size, _is_complete(layer))
-                self._register(diff_id, _placed(layer, path), facts, scratch, {path: "tar"}.__getitem__)
+                blob = self._layout.blob(diff_id)
+                placed = _placed(layer, _offsets(path), blob)
+                self._register(diff_id, placed, facts, scratch, {blob: "tar"}.__getitem__)
+                self._remember(diff_id, placed)
         return diff_id
 
     def add_directory(self, layer: Layer, directory: str) -> Digest:
@@ -182,6 +185,9 @@ class Layers:
             # Whoever removes layers excludes others too: from here on it sees the lease.
             self._leases.keep(diff_id)
 
+    def _remember(self, diff_id: Digest, layer: Layer) -> None:
+        self._values.put(diff_id, layer, len(layer.changes) + 1)
+
     def _put_in_place(self, diff_id: Digest, facts: LayerFacts, scratch: str) -> None:
         with self._database.write(durable=False) as connection:
             remove_tree(self._layout.layer(diff_id))
@@ -234,9 +240,8 @@ def _offsets(path: str) -> dict[str, int]:
         return {entry.path: entry.offset for entry in read_entries(file) if entry.kind == "file"}
 
 
-def _placed(layer: Layer, path: str) -> Layer:
-    """Return `layer` with its extents pointing into the canonical tar of it that is at `path`."""
-    offsets = _offsets(path)
+def _placed(layer: Layer, offsets: Mapping[str, int], path: str) -> Layer:
+    """Return `layer` with its contents in the file `path`, each at the offset that `offsets` has for its name."""
     nodes: dict[int, File] = {}
     changes: list[Change] = []
     for change in layer.changes:

@@ -12,8 +12,8 @@ from imagewright.store.disk import remove_tree, sync_directory, translated
 __all__ = ["Layout"]
 
 _TAR = "tar"
-_SPARSE = "sparse"
 _FS = "fs"
+_UNPACKED = "unpacked-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,20 @@ class Layout:
         blobs/sha256/DIGEST         bytes by their digest: the tars of layers
         layers/DIFF_ID/index        the layer as a value
         layers/DIFF_ID/sparse       contents with holes, where the tar has such members
-        layers/DIFF_ID/fs/          the directory form
-        layers/DIFF_ID/fs-CHAIN/    the same on certain layers below, for a layer without its parent directories
+        layers/DIFF_ID/fs/          the directory form, of a layer that was captured as one
+        layers/DIFF_ID/unpacked-*/  the directory form, derived from the tar
         ingest/                     what is not finished; emptied at start
     """
 
     root: str
+    boot: str
+    """Names the time since the machine was started: what is not written to the disk on purpose lasts as long."""
+
+    @classmethod
+    def at(cls, root: str) -> "Layout":
+        """Return the layout below `root`; raise `OSError` where the kernel does not say when it was started."""
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return cls(root, file.read().strip().replace("-", ""))
 
     @property
     def lock(self) -> str:
@@ -71,9 +79,23 @@ class Layout:
         """The layer as a value."""
         return f"{self.layer(diff_id)}/index"
 
-    def directory(self, diff_id: Digest, below: Digest | None = None) -> str:
-        """The directory form; `below` is the chain_id of the layers it was made for, where that matters."""
-        return f"{self.layer(diff_id)}/{_FS}" if below is None else f"{self.layer(diff_id)}/{_FS}-{below.encoded}"
+    def captured(self, diff_id: Digest) -> str:
+        """The directory form of a layer that was captured as one."""
+        return f"{self.layer(diff_id)}/{_FS}"
+
+    def unpacked(self, diff_id: Digest, below: Digest | None) -> str:
+        """The derived directory form; `below` is the chain_id of the layers it was made for, where that matters."""
+        return f"{self.layer(diff_id)}/{self._unpacked}" + (f"-{below.encoded}" if below is not None else "")
+
+    def stale(self, diff_id: Digest) -> list[str]:
+        """Return the derived directory forms from before the machine was started; they may lack what was not synced."""
+        names = os.listdir(self.layer(diff_id))
+        stale = [name for name in names if name.startswith(_UNPACKED) and not name.startswith(self._unpacked)]
+        return [f"{self.layer(diff_id)}/{name}" for name in stale]
+
+    @property
+    def _unpacked(self) -> str:
+        return f"{_UNPACKED}{self.boot}"
 
     def locate(self, diff_id: Digest, name: str) -> str:
         """Return the path for the `name` that a layer's index has for the place of some bytes."""

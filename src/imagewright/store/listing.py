@@ -1,6 +1,6 @@
 """Which images a query selects, and how they are shown."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imagewright.filesystem import matches
@@ -67,43 +67,47 @@ class Bounds:
         )
 
 
+_UNBOUNDED = Bounds()
+
+
 def select_images(
-    entries: Iterable[Entry], query: ImageQuery, bounds: Bounds, parents: Mapping[Digest, int]
+    entries: Iterable[Entry], query: ImageQuery, bounds: Bounds, parents: Container[Digest]
 ) -> Iterator[ImageSummary]:
     """Yield what `query` selects of `entries`, in their order; `parents` has the images that are somebody's parent.
 
     Raises `InvalidInput` for a pattern that is none. The rules are those of the engine: see daemon/images/image_list.go
-    in https://github.com/moby/moby.
+    in https://github.com/moby/moby. Each condition is a pass of its own, and most queries have none or one.
     """
-    labels = [label.partition("=") for label in query.labels]
-    patterns = [_Pattern(text) for text in query.references]
-    for entry in entries:
-        summary = entry.summary
-        is_parent = summary.id in parents
-        if (query.dangling and is_parent) or not bounds.admit(summary.created_ns):
-            continue
-        if labels and not _has_labels(summary.labels or {}, labels):
-            continue
-        if patterns:
-            summary = _with_matching_names(entry, patterns)
-        if _shown(summary, query, is_parent=is_parent):
-            yield summary
+    if bounds != _UNBOUNDED:
+        entries = (entry for entry in entries if bounds.admit(entry.summary.created_ns))
+    if query.labels:
+        labels = [label.partition("=") for label in query.labels]
+        entries = (entry for entry in entries if _has_labels(entry.summary.labels or {}, labels))
+    summaries: Iterator[ImageSummary]
+    if query.references:
+        summaries = _with_matching_names(entries, [_Pattern(text) for text in query.references])
+    else:
+        summaries = (entry.summary for entry in entries)
+    if query.dangling:
+        return (image for image in summaries if not image.tags and image.id not in parents)
+    nameless = query.dangling is None and not query.references
+    return (
+        image
+        for image in summaries
+        if image.tags or image.digests or (nameless and (query.all or image.id not in parents))
+    )
 
 
-def _shown(summary: ImageSummary, query: ImageQuery, *, is_parent: bool) -> bool:
-    if summary.tags or summary.digests:
-        return not (query.dangling and summary.tags)
-    if query.dangling is False or query.references:
-        return False
-    return query.all or not is_parent
-
-
-def _has_labels(labels: Mapping[str, str], wanted: Sequence[tuple[str, str, str]]) -> bool:
-    return all(key in labels and (not equals or labels[key] == value) for key, equals, value in wanted)
+def _has_labels(labels: Mapping[str, str], wanted: Iterable[tuple[str, str, str]]) -> bool:
+    for key, equals, value in wanted:
+        found = labels.get(key)
+        if found is None or (equals and found != value):
+            return False
+    return True
 
 
 class _Pattern:
-    """A glob; most are plain names, and most names do not begin as the others do."""
+    """A glob, or as most often a plain name."""
 
     def __init__(self, text: str) -> None:
         matches(text, "")
@@ -115,20 +119,25 @@ class _Pattern:
     def match(self, forms: Iterable[str]) -> bool:
         if self._plain:
             return self._text in forms
-        return any(form.startswith(self._start) and matches(self._text, form) for form in forms)
+        # Most names begin otherwise, and that is seen soonest.
+        likely = [form for form in forms if form.startswith(self._start)]
+        return any(matches(self._text, form) for form in likely)
 
 
-def _with_matching_names(entry: Entry, patterns: Sequence[_Pattern]) -> ImageSummary:
-    """Return the summary without the names that none of `patterns` matches."""
-    kept = [
-        name
-        for name, forms in zip(entry.names, entry.forms, strict=True)
-        if any(pattern.match(forms) for pattern in patterns)
-    ]
-    if len(kept) == len(entry.names):
-        return entry.summary
-    return replace(
-        entry.summary,
-        tags=tuple(name.familiar for name in kept if name.digest is None),
-        digests=tuple(name.familiar for name in kept if name.digest is not None),
-    )
+def _with_matching_names(entries: Iterable[Entry], patterns: Sequence[_Pattern]) -> Iterator[ImageSummary]:
+    """Yield the summaries of entries with a name that one of `patterns` matches, without their other names."""
+    for entry in entries:
+        kept = [
+            name
+            for name, forms in zip(entry.names, entry.forms, strict=True)
+            if any(pattern.match(forms) for pattern in patterns)
+        ]
+        if len(kept) == len(entry.names):
+            if kept:
+                yield entry.summary
+        elif kept:
+            yield replace(
+                entry.summary,
+                tags=tuple(name.familiar for name in kept if name.digest is None),
+                digests=tuple(name.familiar for name in kept if name.digest is not None),
+            )

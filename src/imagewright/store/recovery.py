@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import sqlite
 
 from imagewright.oci import Digest
 from imagewright.store import schema
@@ -31,8 +32,12 @@ def recover(layout: Layout, database: Database) -> tuple[str, ...]:
             for diff_id in free_layers(connection):
                 _forget(connection, diff_id)
                 facts.pop(diff_id, None)
+            restarted = _note_boot(connection, layout.boot)
         _remove_strangers(layout.layers, {diff_id.encoded for diff_id in facts})
         _remove_strangers(layout.blobs, {diff_id.encoded for diff_id, known in facts.items() if known.form == "tar"})
+        for diff_id in facts if restarted else ():
+            for path in layout.stale(diff_id):
+                remove_tree(path)
     return report
 
 
@@ -41,7 +46,7 @@ def _is_whole(layout: Layout, diff_id: Digest, facts: LayerFacts) -> bool:
     if not os.path.isfile(layout.index(diff_id)):
         return False
     if facts.form == "directory":
-        return os.path.isdir(layout.directory(diff_id))
+        return os.path.isdir(layout.captured(diff_id))
     try:
         return os.path.getsize(layout.blob(diff_id)) == facts.tar_size
     except FileNotFoundError:
@@ -69,6 +74,16 @@ def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
         connection.execute(update(table).where(orphans).values(parent=None))
     counts = schema.properties
     connection.execute(update(counts).where(counts.c.name == "generation").values(value=counts.c.value + 1))
+
+
+def _note_boot(connection: Connection, boot: str) -> bool:
+    """Return whether the machine was started since this was last called."""
+    table = schema.properties
+    before = connection.scalar(select(table.c.value).where(table.c.name == "boot"))
+    now = int(boot[:15], 16)
+    row = sqlite.insert(table).values(name="boot", value=now)
+    connection.execute(row.on_conflict_do_update(index_elements=[table.c.name], set_={"value": now}))
+    return before != now
 
 
 def _forget(connection: Connection, diff_id: Digest) -> None:

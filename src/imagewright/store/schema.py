@@ -82,7 +82,7 @@ properties = Table(
     metadata,
     Column("name", String, primary_key=True),
     Column("value", BigInteger, nullable=False),
-    comment="schema_version, and the generation of the image list",
+    comment="schema_version, the generation of the image list, and the boot of the last use",
 )
 
 layers = Table(

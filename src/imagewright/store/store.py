@@ -76,8 +76,8 @@ class Store:
 
         `clock` gives the time in nanoseconds since 1970. Raises `SystemFailure` if another process has it open.
         """
-        layout = Layout(root)
         with translated("cannot open the data root"):
+            layout = Layout.at(root)
             layout.make()
             lock = RootLock(layout.lock)
         try:
