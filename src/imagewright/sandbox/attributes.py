@@ -19,7 +19,10 @@ _LATEST_NS = 1 << 62
 
 
 def read_xattrs(target: int | str) -> dict[str, bytes]:
-    """Return the attributes that belong in a layer, of a descriptor or a path (whose last component is not followed)."""
+    """Return the attributes that belong in a layer.
+
+    `target` is a descriptor, or a path whose last component is not followed.
+    """
     follow = isinstance(target, int)
     names = os.listxattr(target, follow_symlinks=follow)
     if not names:
