@@ -152,10 +152,9 @@ def _rebuilt(node: Node, mode: int, uid: int, gid: int) -> Node:
             # Linux knows no other mode for a link, whatever a tar says.
             return Symlink(mode=0o777, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs, target=node.target)
         case Device(kind=kind, major=major, minor=minor):
-            device = Device(
+            return Device(
                 mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs, kind=kind, major=major, minor=minor
             )
-            return device
         case Fifo():
             return Fifo(mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs)
 
@@ -204,16 +203,14 @@ def _unpack(archive: Layer, base: str, draft: Draft, now_ns: int) -> None:
     rebuilt: dict[int, Node] = {}
     for change in archive.changes:
         parent, _, name = change.path.rpartition("/")
-        if not isinstance(change, Put):
-            name = ".wh."
-        _check_name(name)
-        if not change.path:
+        _check_name(name if isinstance(change, Put) else ".wh.")
+        if not isinstance(change, Put) or not change.path:
             continue
-        real = draft.resolve(parent, base)
-        here = draft.open(f"{base}/{real}".strip("/"), made)
         node = rebuilt.get(id(change.node))
         if node is None:
-            node = rebuilt[id(change.node)] = _rebuilt(change.node, change.node.mode, change.node.uid, change.node.gid)
+            old = change.node
+            node = rebuilt[id(old)] = _rebuilt(old, old.mode, old.uid, old.gid)
+        here = draft.open(f"{base}/{draft.resolve(parent, base)}".strip("/"), made)
         if isinstance(node, Directory):
             here.open(name, node, node)
         else:
