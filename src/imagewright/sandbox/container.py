@@ -15,7 +15,7 @@ from imagewright.sandbox.overlay import unmount_overlay
 from imagewright.sandbox.request import Channel, OutputSink
 from imagewright.sandbox.runtime import failure_text
 
-__all__ = ["Container", "StopSignal"]
+__all__ = ["Container", "StopSignal", "leave_host_mounts"]
 
 _PIECE = 1 << 16
 # How often a killed container is looked at, and when its runtime is killed too, which may be about to start a process.
@@ -117,7 +117,7 @@ class Container:
         writers: tuple[int, int],
     ) -> None:
         try:
-            _leave_host_mounts()
+            leave_host_mounts()
             prepare()
             if self._stop.stopped:
                 return
@@ -177,7 +177,7 @@ class Container:
                     held.clear()
 
 
-def _leave_host_mounts() -> None:
+def leave_host_mounts() -> None:
     """Give the calling thread mounts and a working directory of its own."""
     try:
         unshare(CLONE_NEWNS | CLONE_FS)

@@ -14,6 +14,7 @@ import select
 import socket
 import struct
 import subprocess
+import threading
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -48,17 +49,23 @@ _NLMSG_ERROR = 2
 
 
 class SlirpNetwork:
-    """A namespace and the slirp4netns that serves it, until `close`; `environment` marks the process as ours.
+    """A namespace and the slirp4netns that serves it, until `close`.
 
-    Made by the constructor, which does not wait for the process: call `wait_ready` before anybody uses the network.
-    Raises `SystemFailure`. The process ends by itself when this process dies, however it dies.
+    `environment` is that of the process, `log` a file that is made for what it says. The constructor does not wait for
+    the process: call `wait_ready` before anybody uses the network. Raises `SystemFailure`. The process ends by itself
+    when this process dies, however it dies.
+
+    `close` does not wait either: the kernel needs tens of milliseconds to take the interface away, which nobody else
+    needs to spend. `join` does.
     """
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], log: str) -> None:
+        self._log = log
         self._namespace = -1
         self._ready = -1
         self._exit = -1
         self._process: subprocess.Popen[bytes] | None = None
+        self._end: threading.Thread | None = None
         try:
             self._namespace = in_new_thread(_make_namespace, "imagewright-netns")
             self._start(environment)
@@ -74,6 +81,8 @@ class SlirpNetwork:
     def _start(self, environment: dict[str, str]) -> None:
         self._ready, ready = os.pipe()
         leave, self._exit = os.pipe()
+        # Not a pipe: nobody reads it while the process runs.
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._process = subprocess.Popen(
                 [
@@ -90,7 +99,7 @@ class SlirpNetwork:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stderr=log,
                 env=environment,
                 pass_fds=(ready, leave, self._namespace),
                 start_new_session=True,
@@ -102,8 +111,8 @@ class SlirpNetwork:
         except OSError as error:
             raise SystemFailure(f"slirp4netns cannot be started: {error.strerror}") from error
         finally:
-            os.close(ready)
-            os.close(leave)
+            for descriptor in (ready, leave, log):
+                os.close(descriptor)
 
     def wait_ready(self) -> None:
         """Wait until the network can be used; raise `SystemFailure` if it never can."""
@@ -113,27 +122,31 @@ class SlirpNetwork:
         raise SystemFailure(f"slirp4netns does not work: {self._last_words() or 'it gave no reason'}")
 
     def _last_words(self) -> str:
-        process = self._process
-        if process is None or process.stderr is None:
-            return ""
-        process.kill()
-        lines = process.stderr.read(1 << 16).decode(errors="replace").strip().splitlines()
+        with open(self._log, encoding="utf-8", errors="replace") as file:
+            lines = file.read(1 << 16).strip().splitlines()
         return lines[-1] if lines else ""
 
     def close(self) -> None:
-        """End the process and let the namespace go; idempotent."""
+        """Kill the process and let the namespace go; idempotent."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_TIMEOUT)
-            if process.stderr is not None:
-                process.stderr.close()
+            self._end = threading.Thread(target=_reap, args=(process,), name="imagewright-slirp4netns")
+            self._end.start()
         for name in ("_namespace", "_ready", "_exit"):
             descriptor = getattr(self, name)
             if descriptor >= 0:
                 os.close(descriptor)
                 setattr(self, name, -1)
+
+    def alive(self) -> bool:
+        """Tell whether the process runs, or has been killed and is still ending."""
+        return self._process is not None or (self._end is not None and self._end.is_alive())
+
+    def join(self) -> None:
+        """Wait until the killed process has ended."""
+        if self._end is not None:
+            self._end.join()
 
     def __enter__(self) -> Self:
         return self
@@ -142,6 +155,11 @@ class SlirpNetwork:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_TIMEOUT)
 
 
 def _make_namespace() -> int:

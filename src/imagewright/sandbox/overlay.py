@@ -10,9 +10,11 @@ import stat
 from collections.abc import Sequence
 
 from imagewright.errors import InvalidInput, SystemFailure
+from imagewright.filesystem.tree import Directory
+from imagewright.sandbox.attributes import apply_metadata
 from imagewright.sandbox.kernel import MNT_DETACH, mount, unmount
 
-__all__ = ["check_working_directory", "copy_root_metadata", "make_mount_points", "mount_overlay", "unmount_overlay"]
+__all__ = ["check_working_directory", "give_root_metadata", "make_mount_points", "mount_overlay", "unmount_overlay"]
 
 # Nothing of a copied-up file may stay behind in a lower directory, and a directory is renamed by copying it: an upper
 # directory then says by itself what changed. Volatile: fsync(2) of the processes inside is not passed on, because what
@@ -63,9 +65,15 @@ def unmount_overlay(target: str) -> None:
             unmount(target, MNT_DETACH)
 
 
-def copy_root_metadata(upper: str, lowers: Sequence[str]) -> None:
-    """Give `upper` owner, mode, times and attributes of the highest of `lowers`: overlayfs shows those of `upper`."""
-    if lowers:
+def give_root_metadata(upper: str, lowers: Sequence[str], root: Directory | None) -> None:
+    """Give `upper` the metadata of `root`, or of the highest of `lowers`: overlayfs shows those of `upper`."""
+    if root is not None:
+        descriptor = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            apply_metadata(descriptor, root)
+        finally:
+            os.close(descriptor)
+    elif lowers:
         _copy_metadata(lowers[0], upper, os.lstat(lowers[0]))
     else:
         os.chmod(upper, 0o755)  # noqa: S103 - the root directory of a container is for all its users

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from imagewright.filesystem.tree import Directory
+
 __all__ = ["Channel", "Limits", "Network", "OutputSink", "RunRequest", "Ulimit"]
 
 Channel = Literal["stdout", "stderr"]
@@ -50,6 +52,8 @@ class RunRequest:
     directories, highest first; nothing is written to them. `upper` is an existing directory that receives the changes
     as overlayfs has them; `work` is an empty directory on the same filesystem, made beside `upper` and removed again
     where it is not given. `env` holds `NAME=value` strings. `cwd` is absolute, and made if it is missing.
+    `root` has the metadata of `/`, those of the highest lower directory if it is not given: a layer's directory form
+    is shared by images whose roots differ.
     `hostname` is the first twelve digits of the id if empty. `extra_hosts` are (name, address) pairs for /etc/hosts.
     `shm_size` in bytes.
     """
@@ -64,6 +68,7 @@ class RunRequest:
     lowers: tuple[str, ...]
     upper: str
     work: str = ""
+    root: Directory | None = None
     network: Network = "default"
     hostname: str = ""
     extra_hosts: tuple[tuple[str, str], ...] = ()

@@ -5,6 +5,7 @@ import os
 import posixpath
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from hashlib import sha256
 from types import TracebackType
@@ -16,7 +17,7 @@ from imagewright.sandbox.bundle import Bundle
 from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
 from imagewright.sandbox.network import SlirpNetwork
-from imagewright.sandbox.overlay import check_working_directory, copy_root_metadata, mount_overlay
+from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
 from imagewright.sandbox.runtime import environment, find_runtime, run_arguments
@@ -40,14 +41,16 @@ class Sandbox:
         # By the state root, so that two engines on one machine do not kill each other's containers.
         self._cgroup_parent = f"/imagewright/{sha256(os.fsencode(self._state_root)).hexdigest()[:12]}"
         self._hierarchies: Hierarchies | None = None
+        self._ending: list[SlirpNetwork] = []
+        self._lock = threading.Lock()
 
     def run(self, request: RunRequest, *, output: OutputSink, cancellation: Cancellation) -> int:
         """Run `request` to its end and return the exit code (128 + n if signal n killed it).
 
-        `output` is called in the calling thread. When this returns or raises, no process, mount, cgroup or file of
-        the container is left but `request.upper`. Raises `Cancelled` when cancelled, what `output` raised (the
-        container is killed first), `SystemFailure` with the engine's text if the process cannot be started, and
-        `InvalidInput` for a request that is refused.
+        `output` is called in the calling thread. When this returns or raises, no process, mount, cgroup or file of the
+        container is left but `request.upper`, and perhaps a network helper that has been killed. Raises `Cancelled`
+        when cancelled, what `output` raised (the container is killed first), `SystemFailure` with the engine's text if
+        the process cannot be started, and `InvalidInput` for a request that is refused.
         """
         cancellation.check()
         cwd = _check(request)
@@ -61,8 +64,8 @@ class Sandbox:
                 cgroup = stack.enter_context(self._cgroup(request))
                 network = None
                 if request.network == "default":
-                    network = stack.enter_context(SlirpNetwork(self._environment))
-                copy_root_metadata(request.upper, request.lowers)
+                    network = stack.enter_context(self._network(bundle))
+                give_root_metadata(request.upper, request.lowers, request.root)
                 bundle.write(request, cwd=cwd, cgroup=cgroup, network_namespace=network.path if network else "")
                 container = Container(bundle, self._find_hierarchies(), cgroup, stop)
 
@@ -106,6 +109,15 @@ class Sandbox:
         finally:
             self._find_hierarchies().remove(cgroup)
 
+    @contextlib.contextmanager
+    def _network(self, bundle: Bundle) -> Iterator[SlirpNetwork]:
+        with SlirpNetwork(self._environment, f"{bundle.directory}/network.log") as network:
+            try:
+                yield network
+            finally:
+                with self._lock:
+                    self._ending = [ending for ending in self._ending if ending.alive()] + [network]
+
     def _find_hierarchies(self) -> Hierarchies:
         if self._hierarchies is None:
             self._hierarchies = find_hierarchies()
@@ -125,7 +137,11 @@ class Sandbox:
             shutil.rmtree(f"{self._state_root}/{name}", ignore_errors=True)
 
     def close(self) -> None:
-        """Give back what is held; no `run` may be under way. Idempotent."""
+        """Wait for what is ending, and give back what is held; no `run` may be under way. Idempotent."""
+        with self._lock:
+            ending, self._ending = self._ending, []
+        for network in ending:
+            network.join()
         if self._hierarchies is not None:
             self._hierarchies.remove_empty(self._cgroup_parent)
             self._hierarchies.remove_empty(os.path.dirname(self._cgroup_parent))

@@ -101,7 +101,8 @@ def _process(run: ContainerSpec) -> dict[str, Any]:
     names = list(CAPABILITIES)
     return {
         "terminal": False,
-        "user": {"uid": run.uid, "gid": run.gid, "additionalGids": list(run.groups)},
+        # The primary group too: a process that gives it up must not gain what its group is denied (CVE-2022-36109).
+        "user": {"uid": run.uid, "gid": run.gid, "additionalGids": list(dict.fromkeys((run.gid, *run.groups)))},
         "args": list(run.argv),
         "env": list(run.env),
         "cwd": run.cwd,

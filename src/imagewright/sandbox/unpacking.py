@@ -1,16 +1,198 @@
-"""Writing a layer as a directory that overlayfs can mount."""
+"""Writing a layer as a directory that overlayfs can mount.
 
-from imagewright.filesystem.layer import Layer
-from imagewright.filesystem.tree import Tree
+https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-directories
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+
+from imagewright.archive import Contents
+from imagewright.errors import InvalidInput, SystemFailure
+from imagewright.filesystem.layer import Change, Layer, Opaque, Put, Whiteout
+from imagewright.filesystem.tree import Device, Directory, Fifo, File, Node, Symlink, Tree, find
+from imagewright.sandbox.attributes import OPAQUE, apply_metadata, apply_metadata_at
+from imagewright.sandbox.descent import Descent
 
 __all__ = ["unpack"]
+
+_IMPLIED = Directory(mode=0o755)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_WHITEOUT_DEVICE = os.makedev(0, 0)
+_LAYER_AT_FAULT = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL})
 
 
 def unpack(layer: Layer, directory: str, parent: Tree) -> None:
     """Write `layer` into `directory` (existing, empty) as an overlayfs layer.
 
-    Directories that the layer needs and does not carry take their metadata from `parent`, the tree below it. Follows no
-    link, whatever the layer says. Not atomic, not synced: the caller renames. Raises `InvalidInput` for a layer that
-    cannot be written and `SystemFailure` if the machine refuses.
+    Directories that the layer needs and does not carry take their metadata from `parent`, the tree below it, or are
+    0755, root's, where it has none; an Opaque root becomes a whiteout of everything `parent` has there. Follows no
+    link, whatever the layer says. A character device 0/0 hides what is below it, since overlayfs takes it for a
+    whiteout; attributes `trusted.*` and `security.selinux` are left out.
+
+    Not atomic, not synced: the caller renames. Raises `InvalidInput` for a layer that cannot be written and
+    `SystemFailure` if the machine refuses.
     """
-    raise NotImplementedError
+    path = ""
+    try:
+        with Descent(directory) as descent, Contents() as contents:
+            unpacking = _Unpacking(descent, contents, parent)
+            for change, following in zip(layer.changes, (*layer.changes[1:], None), strict=True):
+                path = change.path
+                unpacking.write(change, following)
+            if any(change == Opaque("") for change in layer.changes):
+                unpacking.hide_root(layer.changes)
+            unpacking.finish()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if error.errno in _LAYER_AT_FAULT:
+            raise InvalidInput(f"the layer cannot be unpacked: {path}: {reason}") from error
+        raise SystemFailure(f"cannot unpack a layer: {path}: {reason}") from error
+
+
+class _Unpacking:
+    """The directories from the root to where the last change was; each gets its metadata when it is left."""
+
+    def __init__(self, descent: Descent, contents: Contents, parent: Tree) -> None:
+        self._descent = descent
+        self._contents = contents
+        self._parent = parent
+        self._path = ""
+        self._directories: dict[str, Directory] = {"": parent}
+        self._linked: dict[int, str] = {}
+        self._replaces = False
+
+    def write(self, change: Change, following: Change | None) -> None:
+        """Carry out `change`; `following` is the one after it."""
+        if isinstance(change, Put):
+            self._put(change.path, change.node)
+            self._replaces = False
+        elif isinstance(change, Opaque):
+            if change.path:
+                self._go_to(change.path)
+                os.setxattr(self._descent.here, OPAQUE, b"y")
+        elif isinstance(following, Put) and following.path == change.path:
+            # A file in its place hides what was there, and a directory does if it is opaque.
+            self._replaces = True
+        else:
+            self._whiteout(change)
+
+    def finish(self) -> None:
+        """Leave every directory."""
+        self._go_to("")
+        apply_metadata(self._descent.here, self._directories[""])
+
+    def hide_root(self, changes: Sequence[Change]) -> None:
+        """Hide what the parent has in its root: overlayfs knows no opaque root."""
+        put = {change.path: change.node for change in changes if isinstance(change, Put)}
+        self._go_to("")
+        for name in self._parent.children:
+            if name not in put:
+                self._make_whiteout(name)
+            elif isinstance(put[name], Directory):
+                self._go_to(name)
+                os.setxattr(self._descent.here, OPAQUE, b"y")
+                self._go_to("")
+
+    def _put(self, path: str, node: Node) -> None:
+        if isinstance(node, Directory):
+            self._put_directory(path, node)
+            return
+        name = self._go_to_parent(path)
+        here = self._descent.here
+        first = self._linked.setdefault(id(node), path)
+        if first != path:
+            self._link(first, name)
+        elif isinstance(node, File):
+            self._create(name, node)
+        else:
+            _make_special(here, name, node)
+
+    def _put_directory(self, path: str, node: Directory) -> None:
+        if path:
+            name = self._go_to_parent(path)
+            self._make_directory(name)
+            self._enter(name, path)
+            if self._replaces:
+                os.setxattr(self._descent.here, OPAQUE, b"y")
+        self._directories[path] = node
+
+    def _create(self, name: str, node: File) -> None:
+        descriptor = os.open(name, _CREATE, 0o600, dir_fd=self._descent.here)
+        try:
+            if node.content.size:
+                self._contents.copy(node.content, descriptor)
+            apply_metadata(descriptor, node)
+        finally:
+            os.close(descriptor)
+
+    def _link(self, first: str, name: str) -> None:
+        parent, _, source = first.rpartition("/")
+        if parent == self._path:
+            here = self._descent.here
+            os.link(source, name, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False)
+            return
+        descriptor = self._descent.open(parent.split("/") if parent else [])
+        try:
+            os.link(source, name, src_dir_fd=descriptor, dst_dir_fd=self._descent.here, follow_symlinks=False)
+        finally:
+            os.close(descriptor)
+
+    def _whiteout(self, change: Whiteout) -> None:
+        directory = change.path.rpartition("/")[0]
+        if directory not in self._directories and find(self._parent, change.path) is None:
+            # There is nothing to hide, and making the directory to hide it in would be a change of its own.
+            return
+        self._make_whiteout(self._go_to_parent(change.path))
+
+    def _make_whiteout(self, name: str) -> None:
+        os.mknod(name, stat.S_IFCHR, _WHITEOUT_DEVICE, dir_fd=self._descent.here)
+
+    def _go_to_parent(self, path: str) -> str:
+        """Go to the directory that `path` is in, and return the last name of `path`."""
+        directory, _, name = path.rpartition("/")
+        if directory != self._path:
+            self._go_to(directory)
+        return _checked(name)
+
+    def _go_to(self, path: str) -> None:
+        """Go to the directory `path`, making it and those above it where they are missing."""
+        while self._path and not f"{path}/".startswith(f"{self._path}/"):
+            apply_metadata(self._descent.here, self._directories[self._path])
+            self._descent.leave()
+            self._path = self._path.rpartition("/")[0]
+        rest = path[len(self._path) :].lstrip("/")
+        for name in map(_checked, rest.split("/") if rest else ()):
+            below = f"{self._path}/{name}" if self._path else name
+            if below not in self._directories:
+                self._make_directory(name)
+                implied = find(self._parent, below)
+                self._directories[below] = implied if isinstance(implied, Directory) else _IMPLIED
+            self._enter(name, below)
+
+    def _make_directory(self, name: str) -> None:
+        os.mkdir(name, 0o700, dir_fd=self._descent.here)
+
+    def _enter(self, name: str, path: str) -> None:
+        self._descent.enter(name)
+        self._path = path
+
+
+def _checked(name: str) -> str:
+    if name in {"", ".", ".."}:
+        raise InvalidInput(f"the layer cannot be unpacked: {name!r} is no name for a file")
+    return name
+
+
+def _make_special(directory: int, name: str, node: Node) -> None:
+    if isinstance(node, Symlink):
+        os.symlink(node.target, name, dir_fd=directory)
+        apply_metadata_at(directory, name, node, link=True)
+        return
+    if isinstance(node, Device):
+        kind = stat.S_IFBLK if node.kind == "block" else stat.S_IFCHR
+        os.mknod(name, kind | 0o600, os.makedev(node.major, node.minor), dir_fd=directory)
+    elif isinstance(node, Fifo):
+        os.mkfifo(name, 0o600, dir_fd=directory)
+    apply_metadata_at(directory, name, node, link=False)
