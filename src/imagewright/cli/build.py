@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import click
 
@@ -27,7 +28,7 @@ __all__ = ["command"]
 @click.option("--label", "labels", multiple=True, metavar="NAME[=VALUE]", help="Label the image; may be repeated.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image id, and the steps if they fail.")
-@click.option("--network", default="default", metavar="MODE", help="Network of RUN: default, none or host.")
+@click.option("--network", type=click.Choice(["default", "none", "host"]), default="default", help="Network of RUN.")
 @engine_options
 def command(
     *,
@@ -39,7 +40,7 @@ def command(
     labels: Sequence[str],
     no_cache: bool,
     quiet: bool,
-    network: str,
+    network: Literal["default", "none", "host"],
     host: str | None,
     data_root: str | None,
 ) -> None:

@@ -127,6 +127,8 @@ _STREAM: tuple[tuple[re.Pattern[str], Callable[[Display, re.Match[str]], None]],
     (re.compile(r"# Executing \d+ build trigger"), lambda to, m: to.detail(m[0])),
     (re.compile(r"Successfully (?:built|tagged) \S+"), lambda to, m: to.note(m[0])),
     (re.compile(r"\[Warning\] .*"), lambda to, m: to.note(m[0])),
+    # About the text of the Dockerfile: in red, and in several lines.
+    (re.compile(r"\x1b\[91m(\[WARNING\]: .*?)\n?\x1b\[0m", re.DOTALL), lambda to, m: to.note(m[1])),
 )
 
 

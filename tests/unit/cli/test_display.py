@@ -70,6 +70,7 @@ EVENTS: list[tuple[Event, list[str], tuple[Any, ...]]] = [
     (Built(IMAGE), [f"Successfully built {SHORT}\n"], ("note", f"Successfully built {SHORT}")),
     (Tagged("a/b:1"), ["Successfully tagged a/b:1\n"], ("note", "Successfully tagged a/b:1")),
     (BuildWarning("[Warning] One\n"), ["[Warning] One\n"], ("note", "[Warning] One")),
+    (BuildWarning("[WARNING]: a\nb\n"), ["\x1b[91m[WARNING]: a\nb\n\x1b[0m"], ("note", "[WARNING]: a\nb")),
 ]
 
 
