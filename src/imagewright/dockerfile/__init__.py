@@ -1,1 +1,68 @@
-"""TODO."""
+"""Dockerfiles: text becomes typed instructions.
+
+`parse` reads a file into stages; `expand` replaces the variables in an instruction's words when their values are known.
+https://docs.docker.com/reference/dockerfile/.
+"""
+
+from imagewright.dockerfile.expansion import LARGEST_EXPANSION, expand, expand_document, expand_words
+from imagewright.dockerfile.instructions import (
+    Add,
+    Arg,
+    Cmd,
+    Command,
+    Copy,
+    Dockerfile,
+    Entrypoint,
+    Env,
+    Expose,
+    From,
+    Healthcheck,
+    Heredoc,
+    Instruction,
+    Label,
+    Maintainer,
+    OnBuild,
+    Run,
+    Shell,
+    Span,
+    Stage,
+    StopSignal,
+    User,
+    Volume,
+    Workdir,
+)
+from imagewright.dockerfile.parser import parse, parse_changes, parse_instruction
+
+__all__ = [
+    "LARGEST_EXPANSION",
+    "Add",
+    "Arg",
+    "Cmd",
+    "Command",
+    "Copy",
+    "Dockerfile",
+    "Entrypoint",
+    "Env",
+    "Expose",
+    "From",
+    "Healthcheck",
+    "Heredoc",
+    "Instruction",
+    "Label",
+    "Maintainer",
+    "OnBuild",
+    "Run",
+    "Shell",
+    "Span",
+    "Stage",
+    "StopSignal",
+    "User",
+    "Volume",
+    "Workdir",
+    "expand",
+    "expand_document",
+    "expand_words",
+    "parse",
+    "parse_changes",
+    "parse_instruction",
+]
