@@ -160,6 +160,9 @@ class _Compiler:
     def add_stage(self, index: int) -> bool:
         """Add stage `index`; all stages it needs have been added."""
         stage = self._dockerfile.stages[index]
+        if self._stages.repeated(index):
+            error = InvalidInput(f"{stage.name} stage name already used")
+            return self._fail(error, stage.base, stage=index, step=None)
         state = self._begin(index, stage.base)
         if state is None:
             return False

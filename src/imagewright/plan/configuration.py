@@ -73,7 +73,7 @@ def with_ports(config: RunConfig, ports: Sequence[str]) -> RunConfig:
 
 def with_volumes(config: RunConfig, paths: Sequence[str]) -> RunConfig:
     """Return `config` with volumes declared too; raise `InvalidInput` for an empty path."""
-    volumes = {path.strip(): {} for path in paths}
+    volumes: dict[str, dict[str, object]] = {path.strip(): {} for path in paths}
     if "" in volumes:
         raise InvalidInput("VOLUME specified can not be an empty string")
     return replace(config, volumes={**(config.volumes or {}), **volumes})

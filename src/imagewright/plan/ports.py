@@ -14,46 +14,39 @@ def parse_ports(text: str) -> tuple[str, ...]:
 
     Raises `InvalidInput` with the engine's texts.
     """
-    specification, _, rest = text.partition("/")
-    # The engine looks at no more than what is between the first two slashes.
-    protocol = rest.split("/", 1)[0] if rest else "tcp"
-    address, host, container = _split(text, specification)
+    *before, last = text.split(":")
+    host = before.pop() if before else ""
+    _check_address(":".join(before))
+    # What follows a second slash is passed over.
+    container, protocol = (*last.split("/"), "")[:2]
     if not container:
         raise InvalidInput(f"No port specified: {text}<empty>")
-    _check_address(address)
     ports = _parse_range(container)
     if ports is None:
         raise InvalidInput(f"Invalid containerPort: {container}")
     if host:
         _check_host(host, container, ports)
+    protocol = protocol or "tcp"
     if protocol.lower() not in _PROTOCOLS:
         raise InvalidInput(f"Invalid proto: {protocol}")
     return tuple(f"{port}/{protocol.lower()}" for port in ports)
 
 
-def _split(text: str, specification: str) -> tuple[str, str, str]:
-    """Return the address, the host's ports and the container's ports; the first two may be empty."""
-    if "/" in text and ":" in text.partition("/")[2]:
-        # `1/udp:2`: the protocol stands at the end or nowhere.
-        raise InvalidInput(f"Invalid hostPort: {text.rpartition(':')[0]}")
-    *before, container = specification.split(":")
-    if not before:
-        return "", "", container
-    *address, host = before
-    return ":".join(address), host, container
-
-
 def _check_address(address: str) -> None:
-    if not address:
-        return
-    if address.startswith("[") and address.endswith("]"):
-        bare = address[1:-1]
+    bare, problem = address, ""
+    if address.startswith("["):
+        bare, bracket, rest = address[1:].partition("]")
+        if not bracket:
+            problem = "missing ']' in address"
+        elif rest:
+            problem = "too many colons in address" if rest.startswith(":") else "missing port in address"
     elif ":" in address:
-        raise InvalidInput(f"Invalid ip address {address}: address {address}:: too many colons in address")
-    else:
-        bare = address
+        problem = "too many colons in address"
+    if problem:
+        raise InvalidInput(f"Invalid ip address {address}: address {address}:: {problem}")
     try:
-        ipaddress.ip_address(bare)
+        if bare:
+            ipaddress.ip_address(bare)
     except ValueError as error:
         raise InvalidInput(f"Invalid ip address: {bare}") from error
 

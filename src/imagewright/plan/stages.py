@@ -84,9 +84,19 @@ class Stages:
             return number
         return self._find_name(name, index)
 
+    def repeated(self, index: int) -> bool:
+        """Return whether an earlier stage has the name of stage `index`."""
+        name = self._dockerfile.stages[index].name
+        return bool(name) and self._find_name(name, index) is not None
+
     def needed(self, target: int) -> tuple[int, ...]:
-        """Return the stages that `target` is made from, itself included, in source order."""
-        pending = [target, *self._duplicates(target)]
+        """Return the stages that `target` is made from, itself included, in source order.
+
+        All up to `target`, if two of them have one name: then nobody knows which is meant, and the build fails.
+        """
+        if any(map(self.repeated, range(target + 1))):
+            return tuple(range(target + 1))
+        pending = [target]
         needed: set[int] = set()
         while pending:
             index = pending.pop()
@@ -94,13 +104,6 @@ class Stages:
                 needed.add(index)
                 pending.extend(self._sources(index))
         return tuple(sorted(needed))
-
-    def _duplicates(self, target: int) -> Iterator[int]:
-        """Yield the stages whose name is taken: their error must come out, whether they are needed or not."""
-        for index in range(target + 1):
-            name = self._dockerfile.stages[index].name
-            if name and self._find_name(name, index) is not None:
-                yield index
 
     def _sources(self, index: int) -> Iterator[int]:
         start = self.start(index)
@@ -118,8 +121,6 @@ class Stages:
 
     def _find_start(self, index: int) -> Start:
         stage = self._dockerfile.stages[index]
-        if stage.name and self._find_name(stage.name, index) is not None:
-            raise InvalidInput(f"{stage.name} stage name already used")
         name = self._expand(stage.base.image)
         if not name:
             raise InvalidInput(f"base name ({stage.base.image}) should not be blank")

@@ -140,8 +140,6 @@ def _arg(instruction: Arg, state: StageState) -> Translation:
     defaults = [None if default is None else _expand_all([default], state)[0] for _, default in instruction.pairs]
     texts = []
     for name, default in zip(names, defaults, strict=True):
-        if not name:
-            raise InvalidInput("ARG names can not be blank")
         state.scope.declare(name, default)
         texts.append(name if default is None else f"{name}={default}")
     return _configure(state, f"ARG {' '.join(texts)}", state.config)
@@ -153,8 +151,8 @@ def _maintainer(instruction: Maintainer, state: StageState) -> Translation:
 
 
 def _cmd(instruction: Cmd, state: StageState) -> Translation:
-    argv = _with_shell(instruction.command, state) if instruction.command.argv else ()
-    state.command_set = bool(argv)
+    argv = _with_shell(instruction.command, state)
+    state.command_set = bool(instruction.command.argv)
     return _configure(state, f"CMD {history.quote_list(argv)}", replace(state.config, cmd=argv, args_escaped=False))
 
 
@@ -225,14 +223,16 @@ def _run(instruction: Run, state: StageState) -> Translation:
     _refuse("RUN", mount=bool(instruction.mounts), network=instruction.network not in {"", "default"})
     _refuse("RUN", security=instruction.security not in {"", "sandbox"})
     command = instruction.command
-    argv = _with_shell(command if command.argv else Command(("",), shell=command.shell), state)
-    if not instruction.command.shell and not instruction.command.argv:
+    if not command.argv and not command.shell:
         raise InvalidInput("No command specified")
-    variables = state.config.env or ()
+    argv = _with_shell(command, state)
     recorded, unrecorded = state.scope.args(environment(state.config))
+    for variable in recorded:
+        if variable.startswith("="):
+            raise InvalidInput(f"invalid environment variable: {variable}")
     op = RunCommand(
         argv=argv,
-        env=(*variables, *recorded),
+        env=(*(state.config.env or ()), *recorded),
         unrecorded_env=unrecorded,
         user=state.config.user,
         workdir=clean_path(state.config.working_dir),
@@ -245,7 +245,7 @@ def _run(instruction: Run, state: StageState) -> Translation:
 def _copy(instruction: Copy, state: StageState) -> Translation:
     _refuse("COPY", parents=instruction.parents, exclude=bool(instruction.exclude))
     sources = _expand_all(instruction.sources, state)
-    if any(source.lower().startswith(_WEB) for source in sources):
+    if any(source.startswith(_WEB) for source in sources):
         raise InvalidInput("COPY failed: source can't be a URL for COPY")
     op = CopyFiles(sources=sources, **_placement(instruction, state))
     inputs = (state.find_source(instruction.from_),) if instruction.from_ else ()
@@ -256,7 +256,7 @@ def _add(instruction: Add, state: StageState) -> Translation:
     _refuse("ADD", exclude=bool(instruction.exclude), checksum=bool(instruction.checksum))
     _refuse("ADD", keep_git_dir=instruction.keep_git_dir)
     sources = _expand_all(instruction.sources, state)
-    if any(source.lower().startswith(_REMOTE) for source in sources):
+    if any(source.startswith(_REMOTE) for source in sources):
         raise Unsupported("ADD of a URL is not supported yet")
     op = AddFiles(sources=sources, unpack=instruction.unpack is not False, **_placement(instruction, state))
     return Translation(op, _copy_text("ADD", op, state))
@@ -276,7 +276,7 @@ def _placement(instruction: Copy | Add, state: StageState) -> dict[str, Any]:
 def _document(document: Heredoc, state: StageState) -> Document:
     content = document.content
     if document.expand:
-        content = expand_document(content, state.variables(), escape=state.escape)
+        content = expand_document(content, state.variables())
     return Document(document.name, content)
 
 

@@ -85,7 +85,8 @@ class Scope:
 
         Unrecorded are predefined ones that no ARG names.
         """
-        recorded, unrecorded = [], []
+        recorded: list[str] = []
+        unrecorded: list[str] = []
         for name, value in self._build_args.visible(self._declared).items():
             if name not in environment:
                 (recorded if name in self._declared else unrecorded).append(f"{name}={value}")
