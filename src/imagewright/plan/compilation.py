@@ -1,14 +1,21 @@
 """From a parsed Dockerfile to a plan."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import Protocol
 
-from imagewright.oci import Platform
-from imagewright.plan.graph import Plan
-from imagewright.plan.ops import Base
+from msgspec.structs import replace
 
-if TYPE_CHECKING:
-    from imagewright.dockerfile import Dockerfile
+from imagewright.dockerfile import Arg, Dockerfile, From, Instruction, expand, parse_instruction
+from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, NotFound
+from imagewright.oci import Digest, Platform, RunConfig
+from imagewright.plan.configuration import with_default_path
+from imagewright.plan.graph import Node, Plan, Step
+from imagewright.plan.ops import Base, Continue, Fail, Image, Op, Scratch
+from imagewright.plan.stages import Stages, Start
+from imagewright.plan.translation import StageState, Translation, label, translate
+from imagewright.plan.variables import BuildArgs, Scope
 
 __all__ = ["Resolve", "compile"]
 
@@ -16,12 +23,12 @@ __all__ = ["Resolve", "compile"]
 class Resolve(Protocol):
     """Finds the images that a Dockerfile names."""
 
-    def __call__(self, name: str, platform: Platform) -> Base:
-        """Return the image that `name`, expanded but not yet parsed, stands for; raise an `ImagewrightError` if none."""
+    def __call__(self, name: str, platform: Platform, /) -> Base:
+        """Return the image called `name`, expanded and not yet parsed; raise an `ImagewrightError` if there is none."""
 
 
 def compile(  # noqa: A001 - the name of the verb in this field
-    dockerfile: "Dockerfile",
+    dockerfile: Dockerfile,
     *,
     target: str = "",
     build_args: Mapping[str, str | None],
@@ -32,7 +39,295 @@ def compile(  # noqa: A001 - the name of the verb in this field
 ) -> Plan:
     """Return the plan that builds stage `target` (a name or a number, "" for the last one) of `dockerfile`.
 
-    Only stages that the target needs are in it. Raises `DockerfileError` where there is nothing to build; an error
-    that belongs to an instruction becomes a `Fail` at its place, after which the plan has no more nodes.
+    Only stages that the target needs are in it. `build_args` without a value (None) count as not given. `platform` is
+    what the image is for, `build_platform` what it is built on, the same if not given. Raises `DockerfileError` where
+    there is nothing to build, and `Cancelled` if `resolve` does; any other error that belongs to an instruction becomes
+    a `Fail` at its place, after which the plan has no more nodes.
     """
-    raise NotImplementedError
+    wanted = _find_target(dockerfile, target)
+    args = BuildArgs(build_args, platform=platform, build_platform=build_platform or platform)
+    failure = _declare(dockerfile, args)
+    stages = Stages(dockerfile, variables=args.global_values(), platform=platform, resolve=resolve)
+    needed = tuple(range(wanted + 1)) if failure else stages.needed(wanted)
+    _consume_dropped(dockerfile, wanted, needed, args)
+    compiler = _Compiler(dockerfile, stages, args, needed=needed, labels=labels)
+    if compiler.add_preamble(failure) and all(map(compiler.add_stage, needed)):
+        compiler.check_result(wanted)
+    return compiler.plan()
+
+
+def _find_target(dockerfile: Dockerfile, target: str) -> int:
+    if not dockerfile.stages:
+        raise DockerfileError("no build stage in current context")
+    if not target:
+        return len(dockerfile.stages) - 1
+    for stage in dockerfile.stages:
+        if stage.name == target.lower():
+            return stage.index
+    if target.isascii() and target.isdigit() and len(target) < 10 and int(target) < len(dockerfile.stages):
+        return int(target)
+    raise DockerfileError(f"failed to reach build target {target} in Dockerfile")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _MetaFailure:
+    """The meta arg, by its position, that cannot be declared, and why."""
+
+    position: int
+    error: ImagewrightError
+
+
+def _declare(dockerfile: Dockerfile, args: BuildArgs) -> _MetaFailure | None:
+    """Declare the ARGs before the first FROM, up to one that fails."""
+    for position, arg in enumerate(dockerfile.meta_args):
+        variables = args.global_values()
+        try:
+            pairs = [_expand_arg(name, default, variables, dockerfile.escape) for name, default in arg.pairs]
+        except InvalidInput as error:
+            return _MetaFailure(position, error)
+        for name, default in pairs:
+            args.declare(name, default)
+    return None
+
+
+def _expand_arg(name: str, default: str | None, variables: Mapping[str, str], escape: str) -> tuple[str, str | None]:
+    value = None if default is None else expand(default, variables, escape=escape)
+    return expand(name, variables, escape=escape), value
+
+
+def _consume_dropped(dockerfile: Dockerfile, target: int, needed: tuple[int, ...], args: BuildArgs) -> None:
+    """Count the args of stages that are left out as used: their author has declared them."""
+    for stage in dockerfile.stages[:target]:
+        if stage.index not in needed:
+            for instruction in stage.instructions:
+                if isinstance(instruction, Arg):
+                    args.consume(name for name, _ in instruction.pairs)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _End:
+    """The last node of a stage, and its configuration."""
+
+    node: int
+    config: RunConfig
+    empty: bool
+
+
+class _Compiler:
+    """Appends nodes, stage by stage, until one fails: the `add_*` methods return whether to go on."""
+
+    def __init__(
+        self,
+        dockerfile: Dockerfile,
+        stages: Stages,
+        args: BuildArgs,
+        *,
+        needed: tuple[int, ...],
+        labels: Mapping[str, str],
+    ) -> None:
+        self._dockerfile = dockerfile
+        self._stages = stages
+        self._args = args
+        self._labels = labels
+        self._target = needed[-1]
+        self._nodes: list[Node] = []
+        self._preamble: list[Step] = []
+        self._ends: dict[int, _End] = {}
+        self._images: dict[Digest, int] = {}
+        self._step = 0
+        self._total = len(dockerfile.meta_args) + len(labels)
+        self._total += sum(1 + len(dockerfile.stages[index].instructions) for index in needed)
+
+    def plan(self) -> Plan:
+        """Return what has been compiled."""
+        return Plan(
+            nodes=tuple(self._nodes),
+            target=len(self._nodes) - 1,
+            preamble=tuple(self._preamble),
+            unused_build_args=self._args.unused(),
+            warnings=self._dockerfile.warnings,
+        )
+
+    def add_preamble(self, failure: _MetaFailure | None) -> bool:
+        """Add the steps of the ARGs before the first FROM."""
+        for position, arg in enumerate(self._dockerfile.meta_args):
+            step = self._next_step(arg.text)
+            if failure and failure.position == position:
+                return self._fail(failure.error, arg, stage=0, step=step)
+            self._preamble.append(step)
+        return True
+
+    def add_stage(self, index: int) -> bool:
+        """Add stage `index`; all stages it needs have been added."""
+        stage = self._dockerfile.stages[index]
+        if self._stages.repeated(index):
+            error = InvalidInput(f"{stage.name} stage name already used")
+            return self._fail(error, stage.base, stage=index, step=None)
+        state = self._begin(index, stage.base)
+        if state is None:
+            return False
+        start = self._stages.start(index)
+        for position, trigger in enumerate(start.triggers):
+            if not self._add_trigger(index, trigger, state, last=position == len(start.triggers) - 1):
+                return False
+        for instruction in stage.instructions:
+            step = self._next_step(instruction.text)
+            if not self._add(index, instruction, state, step=step):
+                return False
+        if index == self._target:
+            self._add_labels(index, state)
+        self._end(index)
+        return True
+
+    def check_result(self, target: int) -> None:
+        """Add a failure if the target has no image."""
+        if self._ends[target].empty:
+            error = InvalidInput("No image was generated. Is your Dockerfile empty?")
+            self._fail(error, self._dockerfile.stages[target].base, stage=target, step=None)
+
+    def _next_step(self, text: str) -> Step:
+        self._step += 1
+        return Step(self._step, self._total, text)
+
+    def _begin(self, index: int, base: From) -> StageState | None:
+        step = self._next_step(base.text)
+        start = self._stages.start(index)
+        if start.error is not None:
+            self._fail(start.error, base, stage=index, step=step)
+            return None
+        op, inputs, config = self._start_op(start)
+        triggers = len(start.triggers)
+        self._append(op, index, inputs, step=step, config=config, triggers=triggers, closes_step=not triggers)
+        # The triggers of the base are for this stage; an image on top of it has its own.
+        config = with_default_path(replace(config, on_build=None))
+        find_source = partial(self._find_source, index)
+        return StageState(config, Scope(self._args), self._dockerfile.escape, find_source)
+
+    def _start_op(self, start: Start) -> tuple[Op, tuple[int, ...], RunConfig]:
+        if start.stage is not None:
+            end = self._ends[start.stage]
+            # A stage that ended with nothing is nothing to go on with: FROM it is FROM scratch.
+            return (Scratch(), (), end.config) if end.empty else (Continue(), (end.node,), end.config)
+        if start.base is not None:
+            return Image(start.base), (), start.base.config.run
+        return Scratch(), (), RunConfig()
+
+    def _add_trigger(self, stage: int, text: str, state: StageState, *, last: bool) -> bool:
+        base = self._dockerfile.stages[stage].base
+        try:
+            instruction = parse_instruction(text)
+        except DockerfileError as error:
+            return self._fail(InvalidInput(str(error)), base, stage=stage, step=None)
+        return self._add(stage, instruction, state, step=None, blame=base, closes_step=last)
+
+    def _add(
+        self,
+        stage: int,
+        instruction: Instruction,
+        state: StageState,
+        *,
+        step: Step | None,
+        blame: Instruction | None = None,
+        closes_step: bool = True,
+    ) -> bool:
+        parent = self._nodes[-1].index
+        try:
+            translation = translate(instruction, state)
+        except Cancelled:
+            raise
+        except ImagewrightError as error:
+            return self._fail(error, blame or instruction, stage=stage, step=step)
+        self._append_translation(stage, parent, translation, state, step=step, closes_step=closes_step)
+        return True
+
+    def _add_labels(self, stage: int, state: StageState) -> None:
+        for name, value in sorted(self._labels.items()):
+            parent = self._nodes[-1].index
+            step = self._next_step(f"LABEL {name}={value}")
+            self._append_translation(stage, parent, label(name, value, state), state, step=step, closes_step=True)
+
+    def _append_translation(
+        self,
+        stage: int,
+        parent: int,
+        translation: Translation,
+        state: StageState,
+        *,
+        step: Step | None,
+        closes_step: bool,
+    ) -> None:
+        self._append(
+            translation.op,
+            stage,
+            (parent, *translation.inputs),
+            step=step,
+            closes_step=closes_step,
+            config=state.config,
+            author=state.author,
+            created_by=translation.created_by,
+        )
+
+    def _end(self, index: int) -> None:
+        last = self._nodes[-1]
+        empty = isinstance(last.op, Scratch)
+        if not empty:
+            self._nodes[-1] = dataclasses.replace(last, last_of_stage=True)
+        self._ends[index] = _End(last.index, last.config, empty)
+
+    def _find_source(self, stage: int, name: str) -> int:
+        """Return the node that `--from=name` in `stage` reads: the end of a stage, or an image."""
+        try:
+            return self._source(stage, name)
+        except InvalidInput as error:
+            raise InvalidInput(f"invalid from flag value {name}: {error}") from error
+        except NotFound as error:
+            raise NotFound(f"invalid from flag value {name}: {error}") from error
+
+    def _source(self, stage: int, name: str) -> int:
+        source = self._stages.find_source(name, stage)
+        if source is not None:
+            return self._ends[source].node
+        if name == "scratch":
+            raise InvalidInput("'scratch' is a reserved name")
+        base = self._stages.image(name)
+        if base.image_id not in self._images:
+            self._images[base.image_id] = len(self._nodes)
+            self._append(Image(base), stage, (), config=base.config.run, closes_step=False)
+        return self._images[base.image_id]
+
+    def _append(
+        self,
+        op: Op,
+        stage: int,
+        inputs: tuple[int, ...],
+        *,
+        config: RunConfig,
+        step: Step | None = None,
+        closes_step: bool = True,
+        triggers: int = 0,
+        author: str = "",
+        created_by: str = "",
+    ) -> None:
+        self._nodes.append(
+            Node(
+                index=len(self._nodes),
+                stage=stage,
+                op=op,
+                inputs=inputs,
+                step=step,
+                closes_step=closes_step,
+                triggers=triggers,
+                config=config,
+                author=author,
+                created_by=created_by,
+            )
+        )
+
+    def _fail(self, error: ImagewrightError, blame: Instruction, *, stage: int, step: Step | None) -> bool:
+        if isinstance(error, InvalidInput) and not (isinstance(error, DockerfileError) and error.line):
+            located = DockerfileError(str(error), line=blame.span.start, source=blame.source)
+            located.__cause__ = error
+            error = located
+        inputs = (self._nodes[-1].index,) if self._nodes else ()
+        self._append(Fail(error), stage, inputs, step=step, config=RunConfig())
+        return False

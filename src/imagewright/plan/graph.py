@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from imagewright.oci import RunConfig
 from imagewright.plan.ops import Base, Op
 
-__all__ = ["Base", "Node", "Plan", "Step"]
+__all__ = ["SOURCE", "Base", "Node", "Plan", "Step"]
 
 # Stands where a COPY or ADD has the digest of its sources: a character that no path can hold.
-_SOURCE = "\0"
+SOURCE = "\0"
+
+_UNSET = RunConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,9 @@ class Node:
 
     `inputs` are indices of earlier nodes: the parent first, then what a COPY copies from. `config` and `author` are
     what the image has after the op. `created_by` is the text of its history entry, "" where it makes none (the start
-    of a stage). `step` is told when the op begins, `closes_step` says to tell the image when it is done: a FROM whose
-    base has triggers opens a step that the last trigger closes; `triggers` is their number, on the FROM.
+    of a stage). `step` is told when the op begins; `closes_step` says to tell the image when it is done: a FROM whose
+    base has triggers opens a step that the last trigger closes, and `triggers` is their number, on the FROM.
+    `last_of_stage` marks the node whose image is the stage's result; a stage that is only FROM scratch has none.
     """
 
     index: int
@@ -38,13 +41,13 @@ class Node:
     closes_step: bool = True
     triggers: int = 0
     last_of_stage: bool = False
-    config: RunConfig = RunConfig()
+    config: RunConfig = _UNSET
     author: str = ""
     created_by: str = ""
 
     def created_by_with(self, source: str) -> str:
-        """Return the text of the history entry, with `source` (`file:`, `dir:` or `multi:` and hexadecimal digits) in it."""
-        return self.created_by.replace(_SOURCE, source, 1)
+        """Return `created_by` with `source` (`file:`, `dir:` or `multi:` and a digest) where a COPY or ADD has it."""
+        return self.created_by.replace(SOURCE, source, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

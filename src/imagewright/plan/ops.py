@@ -1,11 +1,11 @@
 """What a node does, as values.
 
 Every op has a `canonical` form: named leaves of text, equal for two ops that do the same, and complete: the result
-depends on nothing but them, the parent, and the contents read. Keys of the cache are made of it, and a miss is
-explained by the leaf that differs.
+depends on nothing but them, the inputs, and the contents that are read. Keys of the cache are made of it, and a miss
+is explained by the leaf that differs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from imagewright.errors import ImagewrightError
@@ -37,7 +37,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file written in the Dockerfile itself: a here-document, expanded."""
+    """A file written in the Dockerfile itself, a here-document, with its final content."""
 
     name: str
     content: str
@@ -104,12 +104,15 @@ class CopyFiles:
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
-        raise NotImplementedError
+        return {"op": "copy", **_copy_leaves(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddFiles:
-    """ADD: as COPY from the build context, with archives unpacked. URLs among the sources are refused when compiled."""
+    """ADD: as COPY from the build context, with archives unpacked unless `unpack` is false.
+
+    No source is a URL: those are refused when the Dockerfile is compiled.
+    """
 
     sources: tuple[str, ...]
     destination: str
@@ -117,15 +120,22 @@ class AddFiles:
     chown: str = ""
     chmod: int | None = None
     documents: tuple[Document, ...] = ()
+    unpack: bool = True
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
-        raise NotImplementedError
+        leaves = {"op": "add", **_copy_leaves(self)}
+        if not self.unpack:
+            leaves["unpack"] = "false"
+        return leaves
 
 
 @dataclass(frozen=True, slots=True)
 class MakeDirectory:
-    """WORKDIR: the directory `path`, absolute, and its parents exist afterwards; one input. No layer if they did."""
+    """WORKDIR: the directory `path`, absolute and clean, and its parents exist afterwards; one input.
+
+    Where they existed before, nothing changes and there is no layer.
+    """
 
     path: str
 
@@ -138,11 +148,11 @@ class MakeDirectory:
 class RunCommand:
     """RUN: one process on the parent's files; one input.
 
-    `argv` is what the process gets, the shell included; `env` (`NAME=value`) what it sees: the image's ENV and then
-    the build args in scope, sorted; PATH is always there. `unrecorded_env` is seen too, but is no part of the
-    canonical form nor of the history: the predefined proxy args. HOSTNAME and HOME are whoever runs it to add.
-    `user` is as USER has it, "" for root; `workdir` absolute, "/" by default. `script`, where there is one, is an
-    executable file that must be found at `/dev/pipes/NAME` (a here-document that begins with `#!`).
+    `argv` is what the process gets, the shell included; `env` (`NAME=value`) what it sees: the image's ENV in its
+    order and then the build args in scope, sorted; PATH is always there. `unrecorded_env` is seen too, but is part
+    of neither the canonical form nor the history: the predefined proxy args. HOSTNAME and HOME are whoever runs it to
+    add. `user` is as USER has it, "" for root; `workdir` is absolute and clean. `script`, where there is one, must
+    be there as the executable file `/dev/pipes/NAME` while the process runs, and leave nothing behind.
     """
 
     argv: tuple[str, ...]
@@ -154,7 +164,13 @@ class RunCommand:
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others."""
-        raise NotImplementedError
+        leaves = {"op": "run", "user": self.user, "workdir": self.workdir, **_numbered("command", self.argv)}
+        for variable in self.env:
+            name, _, value = variable.partition("=")
+            leaves[f"env.{name}"] = value
+        if self.script is not None:
+            leaves[f"document.{self.script.name}"] = self.script.content
+        return leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +185,18 @@ class Fail:
 
 
 Op = Scratch | Image | Continue | Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand | Fail
+
+
+def _numbered(name: str, values: Sequence[str]) -> dict[str, str]:
+    return {f"{name}.{number}": value for number, value in enumerate(values)}
+
+
+def _copy_leaves(op: CopyFiles | AddFiles) -> dict[str, str]:
+    leaves = {"destination": op.destination, "chown": op.chown, **_numbered("source", op.sources)}
+    if not op.destination.startswith("/"):
+        leaves["workdir"] = op.workdir
+    if op.chmod is not None:
+        leaves["chmod"] = f"{op.chmod:04o}"
+    for document in op.documents:
+        leaves[f"document.{document.name}"] = document.content
+    return leaves

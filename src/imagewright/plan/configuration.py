@@ -1,0 +1,118 @@
+"""What single instructions change in a run configuration, each as a function from one configuration to the next."""
+
+import posixpath
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from imagewright.errors import InvalidInput
+from imagewright.oci import Healthcheck, RunConfig
+
+__all__ = [
+    "DEFAULT_PATH",
+    "DEFAULT_SHELL",
+    "clean_path",
+    "environment",
+    "join_workdir",
+    "shell_of",
+    "with_default_path",
+    "with_env",
+    "with_healthcheck",
+    "with_labels",
+    "with_ports",
+    "with_trigger",
+    "with_volumes",
+]
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_SHELL = ("/bin/sh", "-c")
+
+
+def environment(config: RunConfig) -> dict[str, str]:
+    """Return the variables of `config` in their order."""
+    variables: dict[str, str] = {}
+    for text in config.env or ():
+        name, _, value = text.partition("=")
+        variables[name] = value
+    return variables
+
+
+def shell_of(config: RunConfig) -> tuple[str, ...]:
+    """Return what goes before the text of a shell form."""
+    return config.shell or DEFAULT_SHELL
+
+
+def with_default_path(config: RunConfig) -> RunConfig:
+    """Return `config` with a PATH: every image that is built has one."""
+    if "PATH" in environment(config):
+        return config
+    return replace(config, env=(*(config.env or ()), f"PATH={DEFAULT_PATH}"))
+
+
+def with_env(config: RunConfig, pairs: Iterable[tuple[str, str]]) -> RunConfig:
+    """Return `config` with variables set: in place where they were, at the end where they are new."""
+    variables = environment(config)
+    for name, value in pairs:
+        if not name:
+            raise InvalidInput(f"invalid environment variable: ={value}")
+        variables[name] = value
+    return replace(config, env=tuple(f"{name}={value}" for name, value in variables.items()))
+
+
+def with_labels(config: RunConfig, pairs: Iterable[tuple[str, str]]) -> RunConfig:
+    """Return `config` with labels set."""
+    return replace(config, labels={**(config.labels or {}), **dict(pairs)})
+
+
+def with_ports(config: RunConfig, ports: Sequence[str]) -> RunConfig:
+    """Return `config` with `ports`, such as `80/tcp`, exposed too; unchanged if there are none."""
+    if not ports:
+        return config
+    return replace(config, exposed_ports={**(config.exposed_ports or {}), **{port: {} for port in ports}})
+
+
+def with_volumes(config: RunConfig, paths: Sequence[str]) -> RunConfig:
+    """Return `config` with volumes declared too; raise `InvalidInput` for an empty path."""
+    volumes: dict[str, dict[str, object]] = {path.strip(): {} for path in paths}
+    if "" in volumes:
+        raise InvalidInput("VOLUME specified can not be an empty string")
+    return replace(config, volumes={**(config.volumes or {}), **volumes})
+
+
+def with_healthcheck(config: RunConfig, check: Healthcheck) -> RunConfig:
+    """Return `config` with `check`; what it leaves to the default is taken from the check that it replaces.
+
+    So the classic builder has it, for NONE too.
+    """
+    before = config.healthcheck or Healthcheck()
+    merged = Healthcheck(
+        test=check.test,
+        interval=check.interval or before.interval,
+        timeout=check.timeout or before.timeout,
+        start_period=check.start_period or before.start_period,
+        start_interval=check.start_interval or before.start_interval,
+        retries=check.retries or before.retries,
+    )
+    return replace(config, healthcheck=merged)
+
+
+def with_trigger(config: RunConfig, trigger: str) -> RunConfig:
+    """Return `config` with one more instruction for builds on top of the image."""
+    return replace(config, on_build=(*(config.on_build or ()), trigger))
+
+
+def join_workdir(current: str, path: str) -> str:
+    """Return the working directory that `WORKDIR path` makes of `current`; raise `InvalidInput` for an empty path.
+
+    An absolute path stays as it is written: the engine records it so. `clean_path` is for whoever uses it.
+    """
+    if not path:
+        raise InvalidInput("cannot normalize nothing")
+    if path.startswith("/"):
+        return path
+    return clean_path(f"{current}/{path}")
+
+
+def clean_path(path: str) -> str:
+    """Return `path` from the root, without empty, `.` and `..` components; `..` stops at the root."""
+    return "/" + posixpath.normpath(f"/{path}").lstrip("/")

@@ -1,0 +1,93 @@
+"""Build args and their scopes.
+
+https://docs.docker.com/reference/dockerfile/#arg and what the classic builder makes of it: a stage sees an arg from its
+ARG on; its value is that of the request, else the ARG's default, else that of the ARG before the first FROM. ENV wins.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from imagewright.oci import Platform
+
+__all__ = ["BuildArgs", "Scope"]
+
+# https://docs.docker.com/reference/dockerfile/#predefined-args
+_PROXIES = frozenset(
+    name
+    for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in (upper, upper.lower())
+)
+
+
+class BuildArgs:
+    """The build args of a request, and the args declared before the first FROM."""
+
+    def __init__(self, values: Mapping[str, str | None], *, platform: Platform, build_platform: Platform) -> None:
+        self._values = {name: value for name, value in values.items() if value is not None}
+        self._requested = set(values)
+        self._consumed: set[str] = set()
+        # https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
+        self._global: dict[str, str | None] = {}
+        for prefix, named in (("TARGET", platform), ("BUILD", build_platform)):
+            self._global[f"{prefix}PLATFORM"] = str(named)
+            self._global[f"{prefix}OS"] = named.os
+            self._global[f"{prefix}ARCH"] = named.architecture
+            self._global[f"{prefix}VARIANT"] = named.variant
+
+    def declare(self, name: str, default: str | None) -> None:
+        """Declare an arg before the first FROM."""
+        self._global[name] = default
+        self.consume((name,))
+
+    def consume(self, names: Iterable[str]) -> None:
+        """Note that the Dockerfile has a use for the args of these names."""
+        self._consumed.update(names)
+
+    def global_values(self) -> dict[str, str]:
+        """Return what FROM, and ARG before the first FROM, may refer to."""
+        return self.visible(self._global)
+
+    def visible(self, declared: Mapping[str, str | None]) -> dict[str, str]:
+        """Return the values, sorted by name, of those of the `declared` and the predefined args that have one."""
+        values: dict[str, str] = {}
+        for name in sorted({*declared, *_PROXIES}):
+            value = self._values.get(name)
+            if value is None:
+                value = declared.get(name)
+            if value is None and name in declared:
+                value = self._global.get(name)
+            if value is not None:
+                values[name] = value
+        return values
+
+    def unused(self) -> tuple[str, ...]:
+        """Return the names in the request, sorted, that nothing has consumed; the predefined ones never count."""
+        return tuple(sorted(self._requested - self._consumed - _PROXIES))
+
+
+class Scope:
+    """The args of one stage."""
+
+    def __init__(self, build_args: BuildArgs) -> None:
+        self._build_args = build_args
+        self._declared: dict[str, str | None] = {}
+
+    def declare(self, name: str, default: str | None) -> None:
+        """Declare an arg from here to the end of the stage; a default of None takes an earlier default back."""
+        self._declared[name] = default
+        self._build_args.consume((name,))
+
+    def values(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return all variables: `environment` and the args that it does not hide."""
+        return {**self._build_args.visible(self._declared), **environment}
+
+    def args(self, environment: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the args that `environment` does not hide, as sorted `NAME=value`: the recorded and the unrecorded.
+
+        Unrecorded are predefined ones that no ARG names.
+        """
+        recorded: list[str] = []
+        unrecorded: list[str] = []
+        for name, value in self._build_args.visible(self._declared).items():
+            if name not in environment:
+                (recorded if name in self._declared else unrecorded).append(f"{name}={value}")
+        return tuple(recorded), tuple(unrecorded)
