@@ -1,1 +1,7 @@
-"""TODO."""
+"""The Docker Engine HTTP API over an engine: `serve` runs it on unix sockets, `make_app` is the application."""
+
+from imagewright.api.app import make_app
+from imagewright.api.roles import EngineProtocol
+from imagewright.api.server import listen, serve
+
+__all__ = ["EngineProtocol", "listen", "make_app", "serve"]

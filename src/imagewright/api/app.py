@@ -1,0 +1,102 @@
+"""The HTTP application: from a request to its endpoint and back, with one line of log for each."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+
+import structlog
+from aiohttp import web
+
+from imagewright import __version__
+from imagewright.api.connection import Connection
+from imagewright.api.errors import PageNotFound, error_response, redirect_response
+from imagewright.api.query import Query, Target
+from imagewright.api.roles import EngineProtocol
+from imagewright.api.routes import find_route
+from imagewright.api.service import Call, Service
+from imagewright.api.threads import Threads
+from imagewright.api.versions import MAXIMUM, ApiVersion
+from imagewright.errors import ImagewrightError
+
+__all__ = ["make_app"]
+
+_SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
+_SERVER = f"imagewright/{__version__} (linux)"
+_ROUTED = {"Api-Version": str(MAXIMUM), "Docker-Experimental": "false", "Ostype": "linux"}
+_REFUSED = {"Api-Version": str(MAXIMUM), "Ostype": "linux"}
+_HEADERS = "headers"
+
+_log = structlog.get_logger("imagewright.api")
+
+
+def make_app(engine: EngineProtocol) -> web.Application:
+    """Return the application that speaks the Engine API for `engine`; closing the engine is up to the caller.
+
+    `serve` runs it. Under another server a client that leaves is noticed only when something is sent to it.
+    """
+    app = web.Application()
+
+    async def service(app: web.Application) -> AsyncIterator[None]:
+        threads = Threads()
+        app[_SERVICE] = Service(engine, threads, await threads.run(engine.info))
+        yield
+        await threads.close()
+
+    app.cleanup_ctx.append(service)
+    app.on_shutdown.append(_stop_jobs)
+    app.on_response_prepare.append(_add_headers)
+    app.router.add_route("*", "/{path:.*}", _dispatch)
+    return app
+
+
+async def _stop_jobs(app: web.Application) -> None:
+    app[_SERVICE].jobs.close()
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = _SERVER
+    response.headers.update(request.get(_HEADERS, {}))
+
+
+async def _dispatch(request: web.Request) -> web.StreamResponse:
+    started = time.monotonic()
+    status = 499
+    connection = Connection.of(request)
+    try:
+        with connection.serving(request) if connection else nullcontext():
+            response = await _answer(request)
+        if connection and connection.gone:
+            response.force_close()
+        status = response.status
+        return response
+    finally:
+        seconds = round(time.monotonic() - started, 6)
+        # Values of parameters may be secrets, so the query is left out.
+        path = request.raw_path.partition("?")[0]
+        _log.info("request", method=request.method, path=path, status=status, seconds=seconds)
+
+
+async def _answer(request: web.Request) -> web.StreamResponse:
+    version = MAXIMUM
+    try:
+        target = Target.parse(request.raw_path)
+        if target.clean_location is not None:
+            return redirect_response(target.clean_location)
+        match = find_route(request.method, target.path)
+        request[_HEADERS] = _REFUSED
+        if match.version:
+            version = ApiVersion.parse(match.version)
+            version.check(match.version)
+        request[_HEADERS] = _ROUTED
+        query = Query.parse(target.query)
+        if not match.route.lenient:
+            query.check()
+        call = Call(request.app[_SERVICE], request, version, query, match.name, match.route.path)
+        return await match.route.endpoint(call)
+    except PageNotFound as error:
+        return error_response(error, MAXIMUM)
+    except ImagewrightError as error:
+        return error_response(error, version)
+    except Exception as error:  # noqa: BLE001 - nothing that goes wrong may take the daemon with it
+        _log.error("unexpected error", method=request.method, exc_info=error)
+        return error_response(error, version)

@@ -1,0 +1,56 @@
+"""JSON as the engine writes it: HTML characters escaped, bytes that are no UTF-8 replaced.
+
+Clients parse either way; logs and tests that compare bytes do not.
+"""
+
+import codecs
+from typing import Any
+
+import msgspec
+
+__all__ = ["REPLACE", "encode"]
+
+REPLACE = "imagewright-replace"
+"""The name of the error handler for decoding text: U+FFFD for every byte that cannot be read, as Go does it."""
+
+_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+    ("\ufffd".encode(), b"\\ufffd"),
+)
+_encoder = msgspec.json.Encoder()
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "\ufffd" * (error.end - error.start), error.end
+
+
+codecs.register_error(REPLACE, _replace)
+
+
+def encode(document: Any) -> bytes:
+    """Return `document` as one line of JSON, without an end of line."""
+    try:
+        data = _encoder.encode(document)
+    except UnicodeEncodeError:
+        data = _encoder.encode(_presentable(document))
+    # None of these bytes stands anywhere in JSON but inside strings.
+    for plain, escaped in _ESCAPES:
+        if plain in data:
+            data = data.replace(plain, escaped)
+    return data
+
+
+def _presentable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", REPLACE)
+    if isinstance(value, dict):
+        return {_presentable(key): _presentable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_presentable(item) for item in value]
+    return value

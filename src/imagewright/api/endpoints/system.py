@@ -1,0 +1,69 @@
+"""What the daemon says of itself, and of the things that it has none of."""
+
+import platform
+import socket
+import time
+
+from aiohttp import web
+
+from imagewright import __version__
+from imagewright.api import wire
+from imagewright.api.answers import empty_answer, json_answer
+from imagewright.api.service import Call
+from imagewright.errors import NotFound, Unsupported
+
+__all__ = ["information", "network", "networks", "options", "ping", "unsupported", "version", "volumes"]
+
+
+async def ping(call: Call) -> web.Response:
+    """Say that the daemon is there; clients read the headers."""
+    headers = {
+        "Builder-Version": "1",
+        "Cache-Control": "no-cache, no-store, must-revalidate",
+        "Content-Type": "text/plain; charset=utf-8",
+        "Pragma": "no-cache",
+        "Swarm": "inactive",
+    }
+    if call.request.method == "HEAD":
+        return web.Response(headers={**headers, "Content-Length": "0"})
+    return web.Response(body=b"OK", headers=headers)
+
+
+async def options(_call: Call) -> web.Response:
+    """Answer any OPTIONS request."""
+    return empty_answer(200)
+
+
+async def version(call: Call) -> web.Response:
+    """Tell the versions."""
+    return json_answer(
+        wire.version_information(call.service.facts, release=__version__, python=platform.python_version())
+    )
+
+
+async def information(call: Call) -> web.Response:
+    """Tell what there is, of what, on which machine."""
+    info = await call.service.threads.run(call.engine.info)
+    return json_answer(
+        wire.system_information(info, now_ns=time.time_ns(), host=socket.gethostname(), release=__version__)
+    )
+
+
+async def networks(_call: Call) -> web.Response:
+    """List the networks: none, since containers other than those of builds do not run here."""
+    return json_answer([])
+
+
+async def network(call: Call) -> web.Response:
+    """Say that there is no such network."""
+    raise NotFound(f"network {call.name} not found")
+
+
+async def volumes(_call: Call) -> web.Response:
+    """List the volumes, of which there are none."""
+    return json_answer(wire.volumes())
+
+
+async def unsupported(call: Call) -> web.Response:
+    """Say that the endpoint is known, and not here yet."""
+    raise Unsupported(f"{call.request.method} {call.endpoint} is not supported yet")

@@ -1,0 +1,120 @@
+"""What the API asks of an engine, by role; `imagewright.engine.Engine` plays them all."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from imagewright.archive import Readable, Writable
+from imagewright.cancellation import Cancellation
+from imagewright.engine import (
+    BuildRequest,
+    Container,
+    EngineInfo,
+    HistoryItem,
+    ImageQuery,
+    ImageSummary,
+    Removal,
+    StoredImage,
+)
+from imagewright.events import Reporter
+from imagewright.oci import Digest, Platform
+from imagewright.reference import Reference
+
+__all__ = ["Builder", "Catalogue", "Containers", "EngineProtocol", "Names", "Transfer"]
+
+
+class Builder(Protocol):
+    """Builds images."""
+
+    def build(
+        self,
+        context: Readable,
+        request: BuildRequest = ...,
+        *,
+        report: Reporter = ...,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        """Build the image that `request` describes from `context`, a tar stream, and return its id.
+
+        Reads all of `context` before it reports anything.
+        """
+        ...
+
+
+class Catalogue(Protocol):
+    """Knows which images there are."""
+
+    def list(self, query: ImageQuery = ...) -> list[ImageSummary]:
+        """Return the images that `query` selects, newest first."""
+        ...
+
+    def inspect(self, name: str) -> StoredImage:
+        """Return the image called `name`; raise `NotFound` if there is none."""
+        ...
+
+    def history(self, name: str) -> Sequence[HistoryItem]:
+        """Return the steps that made the image called `name`, newest first."""
+        ...
+
+
+class Names(Protocol):
+    """Changes what images are called, and which are kept."""
+
+    def tag(self, name: str, reference: Reference) -> None:
+        """Let `reference` name the image called `name`."""
+        ...
+
+    def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
+        """Remove the name, or the image and (with `prune`) its nameless parents; return what was done, in order."""
+        ...
+
+
+class Transfer(Protocol):
+    """Takes images in and hands them out."""
+
+    def import_(
+        self,
+        stream: Readable,
+        *,
+        reference: Reference | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: Platform | None = None,
+        report: Reporter = ...,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        """Make an image of one layer from a tar stream, and return its id."""
+        ...
+
+    def load(
+        self, stream: Readable, *, report: Reporter = ..., cancellation: Cancellation | None = None
+    ) -> Sequence[Reference | Digest]:
+        """Take the images of an archive in; return their names, or the id where one has none, in order."""
+        ...
+
+    def save(self, names: Sequence[str], out: Writable, *, cancellation: Cancellation | None = None) -> None:
+        """Write an archive of the images called `names`; writes nothing if one of them cannot be found."""
+        ...
+
+
+class Containers(Protocol):
+    """Knows the intermediate containers that builds have left."""
+
+    def containers(self) -> Sequence[Container]:
+        """Return them all, newest first."""
+        ...
+
+    def container(self, name: str) -> Container:
+        """Return the one called `name`, by id, prefix or name; raise `NotFound` if there is none."""
+        ...
+
+    def remove_container(self, name: str) -> None:
+        """Remove the one called `name`."""
+        ...
+
+
+class EngineProtocol(Builder, Catalogue, Names, Transfer, Containers, Protocol):
+    """All of it, and what the engine says of itself."""
+
+    def info(self) -> EngineInfo:
+        """Return facts about the engine and its machine."""
+        ...

@@ -1,0 +1,136 @@
+"""What the endpoints of one application share, and what one request brings to its endpoint."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from imagewright.api.connection import Connection
+from imagewright.api.listing import Listing
+from imagewright.api.query import Query
+from imagewright.api.roles import EngineProtocol
+from imagewright.api.threads import Threads
+from imagewright.api.versions import ApiVersion
+from imagewright.engine import EngineInfo
+from imagewright.errors import Cancelled, Unavailable
+
+__all__ = ["Call", "Gate", "Jobs", "Service"]
+
+_RUNNING_LIMIT = max(4, 2 * (os.cpu_count() or 1))
+_QUEUE_LIMIT = 256
+
+
+class Gate:
+    """Lets at most `running` builds through at a time, and `queued` wait."""
+
+    def __init__(self, running: int = _RUNNING_LIMIT, queued: int = _QUEUE_LIMIT) -> None:
+        self._free = asyncio.Semaphore(running)
+        self._queued = queued
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def passing(self, call: "Call") -> AsyncIterator[None]:
+        """Wait for a turn, and hold it.
+
+        Raises `Unavailable` if too many wait already, `Cancelled` if the client leaves while it waits.
+        """
+        if self._free.locked():
+            await self._wait(call)
+        else:
+            await self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    async def _wait(self, call: "Call") -> None:
+        if self._waiting >= self._queued:
+            raise Unavailable("too many builds are waiting: try again later")
+        self._waiting += 1
+        turn = asyncio.ensure_future(self._free.acquire())
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            left = turn.cancel()
+
+        try:
+            with call.on_gone(leave):
+                await turn
+        except asyncio.CancelledError:
+            turn.cancel()
+            if left:
+                raise Cancelled("Build cancelled") from None
+            raise
+        finally:
+            self._waiting -= 1
+
+
+class Jobs:
+    """The long jobs that run, so that they can be told to stop when the daemon does."""
+
+    def __init__(self) -> None:
+        self._stops: set[Callable[[], None]] = set()
+        self.closing = False
+
+    @contextmanager
+    def running(self, stop: Callable[[], None]) -> Iterator[None]:
+        """A job runs that `stop` ends; raises `Unavailable` when the daemon is shutting down."""
+        if self.closing:
+            raise Unavailable("the daemon is shutting down")
+        self._stops.add(stop)
+        try:
+            yield
+        finally:
+            self._stops.discard(stop)
+
+    def close(self) -> None:
+        """Stop every job, and let none start."""
+        self.closing = True
+        for stop in list(self._stops):
+            stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the endpoints of one application share; `facts` are what the engine said of its machine at the start."""
+
+    engine: EngineProtocol
+    threads: Threads
+    facts: EngineInfo
+    listing: Listing = field(default_factory=Listing)
+    gate: Gate = field(default_factory=Gate)
+    jobs: Jobs = field(default_factory=Jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, on its way to its endpoint.
+
+    `name` is the part of the path that names an image or the like, `endpoint` the path with a placeholder for it.
+    """
+
+    service: Service
+    request: web.Request
+    version: ApiVersion
+    query: Query
+    name: str
+    endpoint: str
+
+    @property
+    def engine(self) -> EngineProtocol:
+        """The engine, whose methods block: they are called by way of `Threads.run`."""
+        return self.service.engine
+
+    @property
+    def connection(self) -> Connection | None:
+        """The client's connection, None where the application is run by another server than ours."""
+        return Connection.of(self.request)
+
+    def on_gone(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `callback` if the client leaves inside the `with`; see `Connection.on_gone`."""
+        connection = self.connection
+        return connection.on_gone(callback) if connection else nullcontext()
