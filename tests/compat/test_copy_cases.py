@@ -18,9 +18,6 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
 import pytest
-from support.builder import Member, archive
-from support.dockerd import Dockerd, dockerd
-from support.unixhttp import request
 
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import (
@@ -51,6 +48,9 @@ from imagewright.filesystem import (
     workdir_layer,
 )
 from imagewright.oci import Digest
+from support.builder import Member, archive
+from support.dockerd import Dockerd, dockerd
+from support.unixhttp import request
 
 pytestmark = pytest.mark.compat
 

@@ -1,6 +1,7 @@
 """The same context, built by a real engine and by imagewright: the same files, the same configuration."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,12 +92,16 @@ _CASES = {
         " && chown 5:6 /s && mknod /null c 1 3\n"
     ),
     "a directory renamed": "FROM base\nRUN mkdir -p /d/e && touch /d/e/f\nRUN mv /d /m\nRUN chmod 700 /m/e\n",
-    "symlinked parents": "FROM base\nRUN mkdir /t && ln -s t /l1 && ln -s /l1 /l2\nCOPY extra /l2/deep/er/\nWORKDIR /l2/w\n",
+    "symlinked parents": (
+        "FROM base\nRUN mkdir /t && ln -s t /l1 && ln -s /l1 /l2\nCOPY extra /l2/deep/er/\nWORKDIR /l2/w\n"
+    ),
     "shell and onbuild": (
-        'FROM base\nSHELL ["/bin/sh", "-e", "-c"]\nRUN echo $0 > /zero\nCMD echo hi\nONBUILD RUN echo x\nMAINTAINER me <m@e>\n'
+        'FROM base\nSHELL ["/bin/sh", "-e", "-c"]\nRUN echo $0 > /zero\nCMD echo hi\n'
+        "ONBUILD RUN echo x\nMAINTAINER me <m@e>\n"
     ),
     "arguments": (
-        "ARG TAG=latest\nFROM base:${TAG}\nARG TAG\nARG A=${B:-default}\nENV C=${A}x D=$A\nRUN echo $TAG $A $C > /args\n"
+        "ARG TAG=latest\nFROM base:${TAG}\nARG TAG\nARG A=${B:-default}\nENV C=${A}x D=$A\n"
+        "RUN echo $TAG $A $C > /args\n"
     ),
 }
 
@@ -140,6 +145,6 @@ def _runtime(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _story(entry: Mapping[str, Any]) -> tuple[str, bool]:
     """Return a history entry's text, the digests of copied files left out, which each engine takes in its own way."""
-    words = entry.get("created_by", "").split(" ")
-    text = " ".join("SOURCE" if word.split(":")[0] in {"file", "dir", "multi"} else word for word in words)
-    return text, entry.get("empty_layer", False)
+    return re.sub(r"(file|dir|multi):[0-9a-f]{64}", "SOURCE", entry.get("created_by", "")), entry.get(
+        "empty_layer", False
+    )

@@ -25,10 +25,42 @@ from imagewright.sandbox import Channel, Limits, RunRequest, Sandbox, Ulimit
 pytestmark = pytest.mark.privileged
 
 BUSYBOX = "/bin/busybox"
-APPLETS = (
-    "arping cat chmod chown dd echo env false head hostname id ip kill ln ls mkdir mknod mount mv nc ps pwd readlink rm "
-    "sed seq sh sha256sum sleep touch true umount unshare wget"
-).split()
+APPLETS = [
+    "arping",
+    "cat",
+    "chmod",
+    "chown",
+    "dd",
+    "echo",
+    "env",
+    "false",
+    "head",
+    "hostname",
+    "id",
+    "ip",
+    "kill",
+    "ln",
+    "ls",
+    "mkdir",
+    "mknod",
+    "mount",
+    "mv",
+    "nc",
+    "ps",
+    "pwd",
+    "readlink",
+    "rm",
+    "sed",
+    "seq",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "touch",
+    "true",
+    "umount",
+    "unshare",
+    "wget",
+]
 
 
 def make_lower(path: Path) -> str:

@@ -108,7 +108,8 @@ def _entry(info: tarfile.TarInfo, data: bytes, linked: str) -> Entry:
     xattrs = tuple(sorted((k.removeprefix(prefix), v) for k, v in info.pax_headers.items() if k.startswith(prefix)))
     kind = "file" if info.isreg() or info.islnk() else info.type.decode()
     target = info.linkname if info.issym() else linked
-    return Entry(kind, info.mode, info.uid, info.gid, len(data), target, data, xattrs)
+    # dockerd leaves the bits of the type in the mode.
+    return Entry(kind, info.mode & 0o7777, info.uid, info.gid, len(data), target, data, xattrs)
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:

@@ -3,14 +3,14 @@
 Clients send parameters at their default values all the time, so those are accepted even where a parameter is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from imagewright.api.go_json import decode
 from imagewright.api.query import Query
 from imagewright.api.versions import ApiVersion
-from imagewright.engine import BuildRequest
+from imagewright.engine import BuildRequest, Network
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Platform
 from imagewright.reference import Reference
@@ -18,7 +18,13 @@ from imagewright.reference import Reference
 __all__ = ["BuildOptions", "parse_build", "parse_platform"]
 
 _DEFAULT_SHM_SIZE = 64 << 20
-_NETWORKS = frozenset({"default", "bridge", "none", "host"})
+_NETWORKS: Mapping[str, Network] = {
+    "": "default",
+    "default": "default",
+    "bridge": "default",
+    "none": "none",
+    "host": "host",
+}
 _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
 
@@ -112,12 +118,12 @@ def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
     return tuple(tags)
 
 
-def _network(mode: str) -> str:
+def _network(mode: str) -> Network:
     if mode.startswith("container:"):
         raise Unsupported("the build parameter networkmode=container:... is not supported yet")
-    if mode and mode not in _NETWORKS:
+    if mode not in _NETWORKS:
         raise NotFound(f"network {mode} not found")
-    return mode or "default"
+    return _NETWORKS[mode]
 
 
 def _json(query: Query, name: str, go_type: str, prefix: str = "") -> Any:

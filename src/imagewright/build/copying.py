@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from imagewright.archive import Spool, decompress, is_archive, open_content, read_content, read_tree
+from imagewright.archive import Spool, decompress, is_archive, open_content, read_content, read_layer
 from imagewright.filesystem import (
     Accounts,
     Content,
@@ -79,7 +79,8 @@ def select_files(op: CopyFiles | AddFiles, source: Tree, *, context: bool, direc
     Raises `InvalidInput` with the engine's texts.
     """
     instruction = "ADD" if isinstance(op, AddFiles) else "COPY"
-    selected = select(op.sources, source, instruction=instruction, context=context)
+    # With here-documents alone there is nothing to look for.
+    selected = select(op.sources, source, instruction=instruction, context=context) if op.sources else []
     documents = [
         _written(document, os.path.join(directory, f"document-{n}"), now_ns) for n, document in enumerate(op.documents)
     ]
@@ -105,7 +106,7 @@ def _written(document: Document, path: str, now_ns: int) -> Selected:
 
 
 def _opened(selected: Selected, path: str) -> Selected:
-    """Return `selected` with the tree that its bytes hold, if they are an archive."""
+    """Return `selected` with the members of the archive that its bytes are, if they are one."""
     if not isinstance(selected.node, File):
         return selected
     with open_content(selected.node.content) as file:
@@ -113,4 +114,4 @@ def _opened(selected: Selected, path: str) -> Selected:
             return selected
         file.seek(0)
         with Spool(path) as spool:
-            return replace(selected, archive=read_tree(decompress(file), spool))
+            return replace(selected, archive=read_layer(decompress(file), spool)[0])

@@ -7,7 +7,9 @@ from typing import Literal
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 
-__all__ = ["BuildRequest"]
+__all__ = ["BuildRequest", "Network"]
+
+Network = Literal["default", "none", "host"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +30,4 @@ class BuildRequest:
     remove: bool = True
     force_remove: bool = False
     platform: Platform | None = None
-    network_mode: Literal["default", "none", "host"] = "default"
+    network_mode: Network = "default"

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from imagewright.build.copying import read_accounts
+from imagewright.build.request import Network
 from imagewright.cancellation import Cancellation
 from imagewright.errors import RunFailed
 from imagewright.events import Output, Reporter
@@ -41,7 +42,7 @@ def run_command(
     store: Store,
     runner: Runner,
     container: str,
-    network: Literal["default", "none", "host"],
+    network: Network,
     directory: str,
     report: Reporter,
     cancellation: Cancellation,
@@ -57,8 +58,6 @@ def run_command(
     cancellation.check()
     upper = os.path.join(directory, "upper")
     os.mkdir(upper)
-    os.chown(upper, tree.uid, tree.gid)
-    os.chmod(upper, tree.mode)
     request = RunRequest(
         container_id=container,
         argv=op.argv,
@@ -69,7 +68,9 @@ def run_command(
         groups=user.groups,
         lowers=lowers[::-1],
         upper=upper,
+        root=tree,
         network=network,
+        scripts=_scripts(op),
     )
     exit_code = runner.run(
         request, output=lambda channel, data: report(Output(channel, data)), cancellation=cancellation
@@ -77,6 +78,12 @@ def run_command(
     if exit_code:
         raise RunFailed(f"The command '{' '.join(op.argv)}' returned a non-zero code: {exit_code}", exit_code=exit_code)
     return Changes(capture(upper, tree), upper)
+
+
+def _scripts(op: RunCommand) -> tuple[tuple[str, bytes], ...]:
+    if op.script is None:
+        return ()
+    return ((op.script.name, op.script.content.encode("utf-8", "surrogateescape")),)
 
 
 def _environment(op: RunCommand, *, home: str, hostname: str) -> tuple[str, ...]:

@@ -3,10 +3,10 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
+from imagewright.build.request import Network
 from imagewright.build.running import Runner, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
@@ -48,7 +48,7 @@ class Settings:
 
     directory: str
     platform: Platform
-    network: Literal["default", "none", "host"] = "default"
+    network: Network = "default"
     no_cache: bool = False
     remove: bool = True
     force_remove: bool = False
@@ -245,10 +245,10 @@ class Steps:
         if not layer.changes:
             return Record(diff_id=None, created_ns=now_ns, leaves=leaves)
         parent, content = chain_id(inputs[0].diff_ids), layer_content(layer)
-        diff_id = None if self._settings.no_cache else self._store.find_adoptable(parent, content)
+        known = None if self._settings.no_cache else self._store.find_adoptable(parent, content)
         return Record(
-            diff_id=add() if diff_id is None else diff_id,
-            created_ns=now_ns,
+            diff_id=add() if known is None else known.diff_id,
+            created_ns=now_ns if known is None else known.created_ns,
             leaves=leaves,
             parent=parent,
             content=content,

@@ -9,7 +9,7 @@
         print(image, [summary.tags for summary in engine.list()])
 """
 
-from imagewright.build import BuildRequest
+from imagewright.build import BuildRequest, Network
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.info import EngineInfo
 from imagewright.store import Container, HistoryItem, ImageQuery, ImageSummary, Removal, StoredImage
@@ -23,6 +23,7 @@ __all__ = [
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
+    "Network",
     "Removal",
     "StoredImage",
 ]

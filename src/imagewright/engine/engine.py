@@ -11,7 +11,7 @@ from imagewright.archive import Readable, Writable
 from imagewright.build import Builder, BuildRequest
 from imagewright.cancellation import Cancellation
 from imagewright.engine.importing import import_image
-from imagewright.engine.info import EngineInfo, read_machine
+from imagewright.engine.info import EngineInfo, read_identity, read_machine
 from imagewright.engine.loading import load
 from imagewright.engine.saving import save
 from imagewright.errors import NotFound, Unsupported
@@ -57,6 +57,7 @@ class Engine:
         except BaseException:
             self._store.close()
             raise
+        self._id = read_identity(self._data_root)
         self._builder = Builder(
             store=self._store,
             runner=self._sandbox,
@@ -190,7 +191,7 @@ class Engine:
     def info(self) -> EngineInfo:
         """Return what this engine holds and where it runs."""
         return EngineInfo(
-            id=self._store.id,
+            id=self._id,
             images=self._store.image_count(),
             containers=len(self._store.list_containers()),
             data_root=self._data_root,

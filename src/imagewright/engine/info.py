@@ -2,11 +2,12 @@
 
 import os
 import platform
+import uuid
 from dataclasses import dataclass
 
 from imagewright.oci import Platform
 
-__all__ = ["EngineInfo", "Machine", "read_machine"]
+__all__ = ["EngineInfo", "Machine", "read_identity", "read_machine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +52,20 @@ def read_machine() -> Machine:
         cpus=os.cpu_count() or 1,
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
     )
+
+
+def read_identity(data_root: str) -> str:
+    """Return the id of the engine at `data_root`, which is made at the first call and stays. Atomic."""
+    path = os.path.join(data_root, "id")
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        pass
+    identity = str(uuid.uuid4())
+    with open(f"{path}.partial", "w", encoding="ascii") as file:
+        file.write(f"{identity}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.partial", path)
+    return identity

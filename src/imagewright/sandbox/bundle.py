@@ -61,6 +61,13 @@ class Bundle:
             with open(f"{self.directory}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
             os.chmod(f"{self.directory}/{name}", 0o644)
+        binds = [(f"{self.directory}/{name}", f"/etc/{name}") for name in _ETC_FILES]
+        for number, (name, data) in enumerate(request.scripts):
+            path = f"{self.directory}/script-{number}"
+            with open(path, "xb") as script:
+                script.write(data)
+            os.chmod(path, 0o755)  # noqa: S103 - any user of the container may be the one to run it
+            binds.append((path, f"/dev/pipes/{name}"))
         spec = runtime_spec(
             ContainerSpec(
                 argv=request.argv,
@@ -71,7 +78,7 @@ class Bundle:
                 groups=request.groups,
                 rootfs=self.rootfs,
                 hostname=hostname,
-                binds=tuple((f"{self.directory}/{name}", f"/etc/{name}") for name in _ETC_FILES),
+                binds=tuple(binds),
                 network=request.network,
                 network_namespace=network_namespace,
                 cgroup=cgroup,

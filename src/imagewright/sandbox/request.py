@@ -55,7 +55,7 @@ class RunRequest:
     `root` has the metadata of `/`, those of the highest lower directory if it is not given: a layer's directory form
     is shared by images whose roots differ.
     `hostname` is the first twelve digits of the id if empty. `extra_hosts` are (name, address) pairs for /etc/hosts.
-    `shm_size` in bytes.
+    `scripts` are executable files by name, found in /dev/pipes. `shm_size` in bytes.
     """
 
     container_id: str
@@ -73,4 +73,5 @@ class RunRequest:
     hostname: str = ""
     extra_hosts: tuple[tuple[str, str], ...] = ()
     limits: Limits = field(default_factory=Limits)
+    scripts: tuple[tuple[str, bytes], ...] = ()
     shm_size: int = 64 << 20

@@ -136,6 +136,14 @@ class Sandbox:
         for name in ("bundles", "runtime"):
             shutil.rmtree(f"{self._state_root}/{name}", ignore_errors=True)
 
+    @property
+    def runtime(self) -> str:
+        """The name of the OCI runtime that RUN uses; `runc` where none is installed yet."""
+        try:
+            return os.path.basename(find_runtime(self._runtime))
+        except SystemFailure:
+            return self._runtime or "runc"
+
     def close(self) -> None:
         """Wait for what is ending, and give back what is held; no `run` may be under way. Idempotent."""
         with self._lock:

@@ -44,15 +44,13 @@ class Records:
         with self._database.write(durable=False) as connection:
             connection.execute(row.on_conflict_do_update(index_elements=[schema.records.c.key], set_=values))
 
-    def find_adoptable(self, parent: Digest | None, content: Digest) -> Digest | None:
-        """Return the layer with `content` that was recorded first on the stack with the chain_id `parent`."""
+    def find_adoptable(self, parent: Digest | None, content: Digest) -> Record | None:
+        """Return the record of the layer with `content` that was made first on the stack with the chain_id `parent`."""
         table = schema.records
-        query = select(table.c.diff_id, table.c.created_ns).where(
-            table.c.content == content, table.c.parent == parent, table.c.diff_id.is_not(None)
-        )
+        query = select(table).where(table.c.content == content, table.c.parent == parent, table.c.diff_id.is_not(None))
         with self._database.read() as connection:
             rows = sorted(connection.execute(query), key=lambda row: (row.created_ns, row.diff_id))
-        return next((row.diff_id for row in rows if self._layers.has(row.diff_id)), None)
+        return next((_record(row) for row in rows if self._layers.has(row.diff_id)), None)
 
 
 def _record(row: Row[tuple[object, ...]]) -> Record:

@@ -286,8 +286,8 @@ class Store:
         """Keep `record` under `key`, instead of what was there."""
         self._records.put(key, record)
 
-    def find_adoptable(self, parent: Digest | None, content: Digest) -> Digest | None:
-        """Return the layer with `content` that was recorded first on the stack `parent`; every open lease keeps it."""
+    def find_adoptable(self, parent: Digest | None, content: Digest) -> Record | None:
+        """Return the record of the layer with `content` made first on `parent`; every open lease keeps the layer."""
         return self._records.find_adoptable(parent, content)
 
     def add_container(self, container: Container) -> None:

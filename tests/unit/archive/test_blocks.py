@@ -1,9 +1,9 @@
 import pytest
-from unit.archive.raw_tar import Stream
 
 from imagewright.archive import Limits
 from imagewright.archive.blocks import Blocks
 from imagewright.errors import InvalidInput
+from unit.archive.raw_tar import Stream
 
 DATA = bytes(range(256)) * 8
 

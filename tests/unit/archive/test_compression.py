@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 from backports import zstd
-from unit.archive.raw_tar import END, Stream, member
 
 from imagewright.archive import Limits, decompress
 from imagewright.archive import compression as module
 from imagewright.archive.stream import Readable
 from imagewright.errors import InvalidInput
+from unit.archive.raw_tar import END, Stream, member
 
 CODECS: dict[str, Callable[[bytes], bytes]] = {
     "identity": bytes,

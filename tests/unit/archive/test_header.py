@@ -1,8 +1,8 @@
 import pytest
-from unit.archive.raw_tar import header
 
 from imagewright.archive.header import FIELDS, checksum, parse_number, parse_text, verify
 from imagewright.errors import InvalidInput
+from unit.archive.raw_tar import header
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,19 @@
 from dataclasses import replace
 
 from imagewright.build.cache import cache_key, layer_content
-from imagewright.filesystem import Content, Device, Directory, Extent, File, Layer, Opaque, Put, Symlink, Whiteout
+from imagewright.filesystem import (
+    Change,
+    Content,
+    Device,
+    Directory,
+    Extent,
+    File,
+    Layer,
+    Opaque,
+    Put,
+    Symlink,
+    Whiteout,
+)
 from imagewright.oci import Digest
 
 _CONTENT = Content(Digest.of(b"x"), 1, Extent("anywhere"))
@@ -23,7 +35,7 @@ def test_content_leaves_times_out() -> None:
 
 
 def test_content_sees_everything_else() -> None:
-    changes = [
+    changes: list[Change] = [
         Put("f", _FILE),
         Put("f", replace(_FILE, mode=0o600)),
         Put("f", replace(_FILE, uid=1)),
