@@ -29,9 +29,9 @@ def test_pieces_stay_as_they_were() -> None:
 
 
 def test_the_end_within_a_block_or_a_piece_is_unexpected() -> None:
-    with pytest.raises(InvalidInput, match="^unexpected EOF$"):
+    with pytest.raises(InvalidInput, match=r"^unexpected EOF$"):
         Blocks(Stream(DATA[:511], 7), Limits()).block()
-    with pytest.raises(InvalidInput, match="^unexpected EOF$"):
+    with pytest.raises(InvalidInput, match=r"^unexpected EOF$"):
         Blocks(Stream(DATA[:511], 7), Limits()).take(512)
 
 

@@ -45,7 +45,7 @@ def test_reads_octal_and_base_256(field: bytes, number: int) -> None:
     ],
 )
 def test_refuses_other_numbers(field: bytes) -> None:
-    with pytest.raises(InvalidInput, match="^archive/tar: invalid tar header$"):
+    with pytest.raises(InvalidInput, match=r"^archive/tar: invalid tar header$"):
         parse_number(field)
 
 
