@@ -1,0 +1,62 @@
+import pytest
+
+from imagewright.errors import Conflict, InvalidInput, NotFound
+from imagewright.oci import Digest
+from imagewright.store import Container, Store
+from unit.store.seeding import Seed
+
+
+def test_containers_are_found_by_id_name_and_prefix(seed: Seed, store: Store) -> None:
+    image = seed.image("x:1", layers=[seed.layer("a")])
+    first, second = seed.container(image, "happy"), seed.container(image)
+    assert store.list_containers() == [second, first]
+    for name in (first.id, first.id[:12], "happy", "/happy"):
+        assert store.get_container(name) == first
+    assert store.get_container(second.name) == second
+    for name in ("nope", "", "zz"):
+        with pytest.raises(NotFound, match=f"^No such container: {name}$"):
+            store.get_container(name)
+
+
+def test_an_ambiguous_prefix(seed: Seed, store: Store) -> None:
+    image = seed.image("x:1")
+    for number in range(2):
+        container = Container(
+            id=f"ab{number}" + "0" * 61, image=image, command=(), created_ns=1, exit_code=3, name=f"n{number}"
+        )
+        store.add_container(container)
+    with pytest.raises(InvalidInput, match=r"^multiple IDs found with provided prefix: ab$"):
+        store.get_container("ab")
+    assert store.get_container("ab1").exit_code == 3
+
+
+def test_ids_and_names_are_taken_once(seed: Seed, store: Store) -> None:
+    container = seed.container(seed.image("x:1"), "happy")
+    with pytest.raises(Conflict, match='name "/happy" is already in use'):
+        seed.container(container.image, "happy")
+    with pytest.raises(Conflict):
+        store.add_container(container)
+    with pytest.raises(NotFound, match="No such image"):
+        seed.container(Digest.of(b"no image"))
+
+
+def test_containers_are_counted_and_removed(seed: Seed, store: Store) -> None:
+    image = seed.image("x:1")
+    container = seed.container(image)
+    seed.container(image)
+    assert store.list_images()[0].containers == 2
+    store.remove_container(container.name)
+    assert store.list_images()[0].containers == 1
+    with pytest.raises(NotFound):
+        store.remove_container(container.id)
+
+
+def test_a_container_holds_layers_until_it_goes(seed: Seed, store: Store) -> None:
+    diff_id = seed.layer("a")
+    container = seed.container(seed.image("x:1", layers=[diff_id]))
+    store.remove_image("x:1", force=True)
+    assert store.has_layer(diff_id)
+    assert seed.reopen().has_layer(diff_id)
+    assert seed.store.list_containers() == [container]
+    seed.store.remove_container(container.id)
+    assert not seed.store.has_layer(diff_id)

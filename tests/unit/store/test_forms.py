@@ -1,0 +1,92 @@
+import os
+import threading
+
+import pytest
+
+from imagewright.errors import NotFound
+from imagewright.filesystem import Directory, Layer, Put, Tree
+from imagewright.oci import Digest, chain_id
+from imagewright.store import Store
+from unit.store.seeding import Seed
+
+
+class Unpacker:
+    """Writes down what it was asked to unpack, and what the directory was like."""
+
+    def __init__(self) -> None:
+        self.parents: list[Tree] = []
+
+    def __call__(self, layer: Layer, directory: str, parent: Tree) -> None:
+        assert os.listdir(directory) == []
+        for change in layer.changes:
+            os.makedirs(f"{directory}/{change.path}")
+        self.parents.append(parent)
+
+
+def test_a_directory_is_made_once(seed: Seed, store: Store) -> None:
+    unpack = Unpacker()
+    low, high = seed.layer("a"), seed.layer("b")
+    path = store.layer_directory(high, [low], unpack)
+    assert os.listdir(f"{path}/etc") == ["b"]
+    assert store.layer_directory(high, [low], unpack) == store.layer_directory(high, [], unpack) == path
+    assert unpack.parents == [store.tree([low])]
+    assert path.startswith(f"{seed.root}/layers/{high.encoded}/")
+
+
+def test_a_captured_directory_is_used_as_it_is(seed: Seed, store: Store) -> None:
+    unpack = Unpacker()
+    diff_id = store.add_layer_directory(*seed.captured("a"))
+    assert store.layer_directory(diff_id, [], unpack) == f"{seed.root}/layers/{diff_id.encoded}/fs"
+    assert unpack.parents == []
+
+
+def test_a_layer_without_its_parents_has_a_directory_for_each_stack(seed: Seed, store: Store) -> None:
+    unpack = Unpacker()
+    low, other = seed.layer("a"), seed.layer("b")
+    diff_id = store.add_layer(Layer((Put("etc/x", Directory(mode=0o755)),)))
+    stacks: list[list[Digest]] = [[], [low], [other], [low, other]]
+    paths = {store.layer_directory(diff_id, below, unpack) for below in stacks * 2}
+    assert len(paths) == len(unpack.parents) == 4
+    assert any(path.endswith(f"-{chain_id([low, other])}".replace("sha256:", "")) for path in paths)
+
+
+def test_what_fails_leaves_nothing_and_can_be_tried_again(seed: Seed, store: Store) -> None:
+    diff_id = seed.layer("a")
+
+    def fail(_layer: Layer, directory: str, _parent: Tree) -> None:
+        os.mkdir(f"{directory}/half")
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        store.layer_directory(diff_id, [], fail)
+    assert os.listdir(f"{seed.root}/ingest") == []
+    assert os.listdir(store.layer_directory(diff_id, [], Unpacker())) == ["etc"]
+
+
+def test_many_ask_at_once(seed: Seed, store: Store) -> None:
+    unpack = Unpacker()
+    diff_id = seed.layer("a")
+    paths: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: paths.append(store.layer_directory(diff_id, [], unpack))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(paths) == 8
+    assert len(set(paths)) == len(unpack.parents) == 1
+
+
+def test_directories_survive_this_process(seed: Seed, store: Store) -> None:
+    unpack = Unpacker()
+    diff_id = seed.layer("a")
+    seed.image("x:1", layers=[diff_id])
+    path = store.layer_directory(diff_id, [], unpack)
+    assert seed.reopen().layer_directory(diff_id, [], unpack) == path
+    assert len(unpack.parents) == 1
+
+
+def test_an_unknown_layer(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.layer_directory(Digest.of(b"unknown"), [], Unpacker())
