@@ -1,6 +1,7 @@
 """The HTTP application: from a request to its endpoint and back, with one line of log for each."""
 
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 
@@ -24,7 +25,7 @@ _SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
 _SERVER = f"imagewright/{__version__} (linux)"
 _ROUTED = {"Api-Version": str(MAXIMUM), "Docker-Experimental": "false", "Ostype": "linux"}
 _REFUSED = {"Api-Version": str(MAXIMUM), "Ostype": "linux"}
-_HEADERS = "headers"
+_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
 
 _log = structlog.get_logger("imagewright.api")
 
@@ -98,5 +99,6 @@ async def _answer(request: web.Request) -> web.StreamResponse:
     except ImagewrightError as error:
         return error_response(error, version)
     except Exception as error:  # noqa: BLE001 - nothing that goes wrong may take the daemon with it
-        _log.error("unexpected error", method=request.method, exc_info=error)
+        # As text: renderers of exceptions show local variables, which may hold secrets.
+        _log.error("unexpected error", method=request.method, trace="".join(traceback.format_exception(error)))
         return error_response(error, version)

@@ -4,11 +4,12 @@ Clients parse either way; logs and tests that compare bytes do not.
 """
 
 import codecs
+import re
 from typing import Any
 
 import msgspec
 
-__all__ = ["REPLACE", "encode"]
+__all__ = ["REPLACE", "encode", "presentable"]
 
 REPLACE = "imagewright-replace"
 """The name of the error handler for decoding text: U+FFFD for every byte that cannot be read, as Go does it."""
@@ -21,6 +22,7 @@ _ESCAPES = (
     ("\u2029".encode(), b"\\u2029"),
     ("\ufffd".encode(), b"\\ufffd"),
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder()
 
 
@@ -46,9 +48,14 @@ def encode(document: Any) -> bytes:
     return data
 
 
+def presentable(text: str) -> str:
+    """Return `text` with U+FFFD for what is no character: surrogates, which stand for bytes that are no UTF-8."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
 def _presentable(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", REPLACE)
+        return presentable(value)
     if isinstance(value, dict):
         return {_presentable(key): _presentable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

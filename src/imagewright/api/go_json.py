@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from imagewright.api.encoding import presentable
 from imagewright.errors import InvalidInput
 
 __all__ = ["decode"]
@@ -54,14 +55,14 @@ def _fit(value: Any, go_type: str) -> Any:
     if go_type.startswith("*"):
         return None if value is None else _fit(value, go_type[1:])
     if go_type == "string" and (value is None or isinstance(value, str)):
-        return value or ""
+        return presentable(value or "")
     if go_type == "bool" and (value is None or isinstance(value, bool)):
         return bool(value)
     if go_type.startswith("[]") and (value is None or isinstance(value, list)):
         return None if value is None else [_fit(item, go_type[2:]) for item in value]
     if go_type.startswith("map[string]") and (value is None or isinstance(value, dict)):
         inner = go_type.removeprefix("map[string]")
-        return None if value is None else {key: _fit(item, inner) for key, item in value.items()}
+        return None if value is None else {presentable(key): _fit(item, inner) for key, item in value.items()}
     raise InvalidInput(f"json: cannot unmarshal {_KINDS.get(type(value), 'number')} into Go value of type {go_type}")
 
 

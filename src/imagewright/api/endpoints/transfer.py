@@ -8,6 +8,7 @@ from aiohttp import web
 
 from imagewright.api import wire
 from imagewright.api.build_parameters import parse_platform
+from imagewright.api.encoding import presentable
 from imagewright.api.endpoints.building import last_words
 from imagewright.api.endpoints.images import named
 from imagewright.api.messages import Messages, line
@@ -44,8 +45,8 @@ async def create(call: Call) -> web.StreamResponse:
         digest = call.engine.import_(
             job.body,
             reference=reference,
-            changes=call.query.get_all("changes"),
-            message=call.query.get("message"),
+            changes=tuple(map(presentable, call.query.get_all("changes"))),
+            message=presentable(call.query.get("message")),
             platform=platform,
             report=_reporter(job),
             cancellation=job.cancellation,

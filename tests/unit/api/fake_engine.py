@@ -1,0 +1,345 @@
+"""A small engine in memory, which understands just enough of a Dockerfile to make every kind of event."""
+
+import io
+import itertools
+import tarfile
+import threading
+from collections.abc import Callable, Sequence
+
+from imagewright.archive import Readable, Writable
+from imagewright.cancellation import Cancellation
+from imagewright.engine import (
+    BuildRequest,
+    Container,
+    EngineInfo,
+    HistoryItem,
+    ImageQuery,
+    ImageSummary,
+    Removal,
+    StoredImage,
+)
+from imagewright.errors import Conflict, DockerfileError, InvalidInput, NotFound, RunFailed
+from imagewright.events import (
+    BuildWarning,
+    Built,
+    CacheHit,
+    ContainerRemoved,
+    ContainerStarted,
+    Output,
+    Reporter,
+    StageFinished,
+    Status,
+    StepFinished,
+    StepStarted,
+    Tagged,
+    TriggersStarted,
+    ignore,
+)
+from imagewright.oci import Digest, History, ImageConfig, Platform, RootfsConfig, RunConfig, encode_config
+from imagewright.reference import Reference
+
+__all__ = ["CREATED_NS", "FakeEngine", "digest"]
+
+CREATED_NS = 1_700_000_000_123_456_789
+
+
+def digest(text: str) -> Digest:
+    return Digest.of(text.encode())
+
+
+def read_all(stream: Readable) -> bytes:
+    pieces = []
+    while piece := stream.read(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+class FakeEngine:
+    """Every `RUN` line is one of: `echo TEXT`, `warn TEXT` (to stderr), `exit N`, `wait` (until cancelled), `flood N`.
+
+    `before` is called at the start of each method, to fail or to wait there.
+    """
+
+    def __init__(self) -> None:
+        self.images: dict[Digest, StoredImage] = {}
+        self.stopped: list[Container] = []
+        self.requests: list[BuildRequest] = []
+        self.queries: list[ImageQuery] = []
+        self.contexts: list[bytes] = []
+        self.calls: list[tuple[object, ...]] = []
+        self.before: Callable[[str], None] = lambda _name: None
+        self.waiting = threading.Event()
+        self.cancelled = threading.Event()
+        self.ended = threading.Event()
+        self.flooded = 0
+        self._numbers = itertools.count()
+
+    def add(self, *names: str, config: ImageConfig | None = None, parent: Digest | None = None) -> Digest:
+        config = config or ImageConfig(
+            architecture="amd64",
+            os="linux",
+            created="2023-11-14T22:13:20.123456789Z",
+            config=RunConfig(env=("A=1",), cmd=("sh",), labels={"n": str(next(self._numbers))}),
+            rootfs=RootfsConfig(diff_ids=(str(digest("layer")),)),
+            history=(History(created_by="/bin/sh -c #(nop)  ENV A=1"),),
+        )
+        data = encode_config(config)
+        image = Digest.of(data)
+        self.images[image] = StoredImage(
+            id=image,
+            config_bytes=data,
+            config=config,
+            parent=parent,
+            created_ns=CREATED_NS,
+            size=1234,
+            tags=tuple(Reference.parse(name).with_default_tag() for name in names),
+            digests=(),
+            tagged_ns=CREATED_NS if names else 0,
+        )
+        return image
+
+    def _find(self, name: str) -> StoredImage:
+        for image in self.images.values():
+            if name in {str(image.id), image.id.encoded, image.id.short}:
+                return image
+        wanted = Reference.parse(name).with_default_tag()
+        for image in self.images.values():
+            if wanted in image.tags:
+                return image
+        raise NotFound(f"No such image: {wanted.familiar}")
+
+    def list(self, query: ImageQuery = ImageQuery()) -> list[ImageSummary]:  # noqa: B008 - a value
+        self.before("list")
+        self.queries.append(query)
+        return [
+            ImageSummary(
+                id=image.id,
+                parent=image.parent,
+                created_ns=image.created_ns,
+                size=image.size,
+                tags=tuple(tag.familiar for tag in image.tags),
+                digests=tuple(one.familiar for one in image.digests),
+                labels=image.config.run.labels,
+                containers=sum(one.image == image.id for one in self.stopped),
+            )
+            for image in self.images.values()
+        ]
+
+    def inspect(self, name: str) -> StoredImage:
+        self.before("inspect")
+        return self._find(name)
+
+    def history(self, name: str) -> Sequence[HistoryItem]:
+        image = self._find(name)
+        tags = tuple(tag.familiar for tag in image.tags)
+        return [
+            HistoryItem(
+                id=image.id, created_ns=CREATED_NS, created_by="/bin/sh -c echo hi", comment="", size=10, tags=tags
+            ),
+            HistoryItem(id=None, created_ns=CREATED_NS, created_by="base", comment="c", size=0, tags=()),
+        ]
+
+    def tag(self, name: str, reference: Reference) -> None:
+        image = self._find(name)
+        self.calls.append(("tag", name, reference))
+        self.images[image.id] = _with_tags(image, (*image.tags, reference))
+
+    def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
+        image = self._find(name)
+        self.calls.append(("remove", name, force, prune))
+        if len(image.tags) > 1 and not force:
+            raise Conflict(
+                f"conflict: unable to delete {image.id.short} (must be forced) - "
+                "image is referenced in multiple repositories"
+            )
+        del self.images[image.id]
+        return [*(Removal(untagged=tag.familiar) for tag in image.tags), Removal(deleted=image.id)]
+
+    def import_(
+        self,
+        stream: Readable,
+        *,
+        reference: Reference | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: Platform | None = None,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        data = read_all(stream)
+        self.calls.append(("import", data, reference, tuple(changes), message, platform))
+        if data.startswith(b"garbage"):
+            raise InvalidInput("Error processing tar file(exit status 1): archive/tar: invalid tar header")
+        _check(cancellation)
+        report(Status("Importing", subject="layer", current=len(data), total=len(data)))
+        return self.add(*([reference.familiar] if reference else []))
+
+    def load(
+        self, stream: Readable, *, report: Reporter = ignore, cancellation: Cancellation | None = None
+    ) -> Sequence[Reference | Digest]:
+        data = read_all(stream)
+        if data.startswith(b"garbage"):
+            raise InvalidInput("Error processing tar file(exit status 1): archive/tar: invalid tar header")
+        _check(cancellation)
+        report(Status("Loading layer", subject="abc", current=1, total=2))
+        image = self.add("loaded:1")
+        return [self.images[image].tags[0], image]
+
+    def save(self, names: Sequence[str], out: Writable, *, cancellation: Cancellation | None = None) -> None:
+        self.calls.append(("save", tuple(names)))
+        images = []
+        for name in names:
+            try:
+                images.append(self._find(name))
+            except NotFound:
+                raise NotFound(f"No such image: {name}") from None
+        for image in images:
+            out.write(b"head:")
+            out.write(image.config_bytes)
+        self.before("save")
+        for _ in range(self.flooded):
+            _check(cancellation)
+            out.write(b"x" * 65536)
+
+    def containers(self) -> Sequence[Container]:
+        return list(self.stopped)
+
+    def container(self, name: str) -> Container:
+        for one in self.stopped:
+            if one.id.startswith(name) or one.name == name.removeprefix("/"):
+                return one
+        raise NotFound(f"No such container: {name}")
+
+    def remove_container(self, name: str) -> None:
+        self.stopped.remove(self.container(name))
+
+    def info(self) -> EngineInfo:
+        self.before("info")
+        return EngineInfo(
+            id="ID",
+            containers=len(self.stopped),
+            images=len(self.images),
+            data_root="/var/lib/imagewright",
+            driver="overlay2",
+            runtime="runc",
+            architecture="amd64",
+            kernel="6.1.0",
+            operating_system="Debian GNU/Linux 12 (bookworm)",
+            cpus=2,
+            memory=1 << 30,
+        )
+
+    def build(
+        self,
+        context: Readable,
+        request: BuildRequest = BuildRequest(),  # noqa: B008 - a value
+        *,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        token = cancellation or Cancellation()
+        self.before("build")
+        self.requests.append(request)
+        try:
+            data = read_all(context)
+            self.contexts.append(data)
+            lines = _dockerfile(data, request.dockerfile)
+            forget = token.on_cancel(self.cancelled.set)
+            try:
+                return self._carry_out(lines, request, report, token)
+            finally:
+                forget()
+        finally:
+            self.ended.set()
+
+    def _carry_out(
+        self, lines: Sequence[str], request: BuildRequest, report: Reporter, cancellation: Cancellation
+    ) -> Digest:
+        for number, text in enumerate(lines, 1):
+            cancellation.check()
+            report(StepStarted(number, len(lines), text))
+            keyword, _, rest = text.partition(" ")
+            container = digest(f"{text} {number}").encoded
+            if keyword == "RUN":
+                report(ContainerStarted(container))
+                self._run(rest, container, report, cancellation)
+                if request.remove:
+                    report(ContainerRemoved(container))
+            elif keyword == "ENV":
+                report(CacheHit())
+            elif keyword == "ONBUILD":
+                report(TriggersStarted(int(rest)))
+            elif keyword == "WARN":
+                report(BuildWarning(rest))
+            report(StepFinished(None if text == "FROM scratch" else digest(text)))
+        image = self.add(*(tag.familiar for tag in request.tags))
+        report(StageFinished(image))
+        report(Built(image))
+        for tag in request.tags:
+            report(Tagged(tag.familiar))
+        return image
+
+    def _run(self, command: str, container: str, report: Reporter, cancellation: Cancellation) -> None:
+        word, _, rest = command.partition(" ")
+        if word == "echo":
+            report(Output("stdout", rest.encode("utf-8", "surrogateescape") + b"\n"))
+        elif word == "warn":
+            report(Output("stderr", rest.encode() + b"\n"))
+        elif word == "exit":
+            self.stopped.append(
+                Container(
+                    id=container,
+                    image=digest("base"),
+                    command=("/bin/sh", "-c", command),
+                    created_ns=CREATED_NS,
+                    exit_code=int(rest),
+                    name="gifted_lehmann",
+                )
+            )
+            message = f"The command '/bin/sh -c {command}' returned a non-zero code: {rest}"
+            raise RunFailed(message, exit_code=int(rest))
+        elif word == "wait":
+            self.waiting.set()
+            cancellation.wait(30)
+            cancellation.check()
+        elif word == "flood":
+            for _ in range(int(rest)):
+                cancellation.check()
+                report(Output("stdout", b"y" * 65536))
+                self.flooded += 1
+
+
+def _check(cancellation: Cancellation | None) -> None:
+    if cancellation:
+        cancellation.check()
+
+
+def _dockerfile(data: bytes, name: str) -> list[str]:
+    name = name or "Dockerfile"
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            member = archive.extractfile(name)
+            text = member.read().decode() if member else ""
+    except (tarfile.TarError, KeyError):
+        raise InvalidInput(f"Cannot locate specified Dockerfile: {name}") from None
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    for number, line in enumerate(lines, 1):
+        if line.startswith("FOO"):
+            raise DockerfileError(
+                f"dockerfile parse error line {number}: unknown instruction: FOO", line=number, source=line
+            )
+    return lines
+
+
+def _with_tags(image: StoredImage, tags: tuple[Reference, ...]) -> StoredImage:
+    return StoredImage(
+        id=image.id,
+        config_bytes=image.config_bytes,
+        config=image.config,
+        parent=image.parent,
+        created_ns=image.created_ns,
+        size=image.size,
+        tags=tags,
+        digests=image.digests,
+        tagged_ns=CREATED_NS,
+    )
