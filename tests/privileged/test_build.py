@@ -62,7 +62,7 @@ def test_a_label_before_a_run_leaves_the_run_alone(engine: Engine) -> None:
 
 
 def test_no_cache_runs_again(engine: Engine) -> None:
-    dockerfile = "FROM busybox\nRUN cat /proc/uptime /proc/sys/kernel/random/uuid > /stamp\n"
+    dockerfile = "FROM busybox\nCOPY Dockerfile /\nRUN cat /proc/uptime /proc/sys/kernel/random/uuid > /stamp\n"
     assert build(engine, dockerfile) != build(engine, dockerfile, request=BuildRequest(no_cache=True))
 
 

@@ -98,7 +98,7 @@ class Steps:
             case Fail(error):
                 raise error
             case CopyFiles() | AddFiles():
-                record = self._copy(node, inputs)
+                record = self._copy(node, node.op, inputs)
             case RunCommand() | MakeDirectory() | Configure():
                 record = self._in_container(node, inputs[0], report, cancellation)
             case _:
@@ -176,10 +176,10 @@ class Steps:
             )
         return self._selections[node.index]
 
-    def _copy(self, node: Node, inputs: Sequence[State]) -> Record:
+    def _copy(self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State]) -> Record:
         now_ns = self._clock()
         tree = self._store.tree(inputs[0].diff_ids)
-        selection = self._selections[node.index]
+        selection = self._select(node, op, inputs)
         layer = selection.layer(tree, directory=self._scratch(), now_ns=now_ns)
         return self._record(node, inputs, layer, lambda: self._store.add_layer(layer), now_ns)
 

@@ -15,7 +15,7 @@ from imagewright.engine.info import EngineInfo, read_identity, read_machine
 from imagewright.engine.loading import load
 from imagewright.engine.saving import save
 from imagewright.errors import NotFound, Unsupported
-from imagewright.events import Reporter, Status, ignore
+from imagewright.events import Reporter, ignore
 from imagewright.oci import Digest, Platform
 from imagewright.plan import Base
 from imagewright.reference import Reference
@@ -133,15 +133,13 @@ class Engine:
         changes: Sequence[str] = (),
         message: str = "",
         platform: Platform | None = None,
-        report: Reporter = ignore,
         cancellation: Cancellation | None = None,
     ) -> Digest:
         """Make an image of one layer from the tar `stream`, in any compression; return its id.
 
         `changes` are Dockerfile instructions that configure, such as `CMD ["sh"]`.
         """
-        token = cancellation or Cancellation()
-        image = import_image(
+        return import_image(
             self._store,
             stream,
             references=() if reference is None else (reference.with_default_tag(),),
@@ -149,10 +147,8 @@ class Engine:
             message=message or "Imported from -",
             platform=platform or self._machine.platform,
             clock=time.time_ns,
+            cancellation=cancellation or Cancellation(),
         )
-        token.check()
-        report(Status(str(image)))
-        return image
 
     def load(
         self, stream: Readable, *, report: Reporter = ignore, cancellation: Cancellation | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from imagewright.archive import Readable
+from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import (
     Cmd,
     Entrypoint,
@@ -51,6 +52,7 @@ def import_image(
     message: str,
     platform: Platform,
     clock: Callable[[], int],
+    cancellation: Cancellation,
 ) -> Digest:
     """Make an image of one layer from the tar `stream`, in any compression; return its id.
 
@@ -60,6 +62,7 @@ def import_image(
     run = apply_changes(RunConfig(), changes, platform)
     with store.lease():
         diff_id = store.add_layer_stream(stream)
+        cancellation.check()
         created = format_time(clock())
         config = ImageConfig(
             architecture=platform.architecture,

@@ -56,7 +56,7 @@ def load(
     """Read all images of `stream` into `store`; return the names they were given, in order, ids for those without.
 
     An image is visible once it is whole and every digest of it was verified; those before a bad one stay. `report`
-    is told `Loaded image: NAME` as a `Status`. Raises `InvalidInput` for what is no such archive, `Corrupt` for bytes
+    is told of each layer as a `Status`. Raises `InvalidInput` for what is no such archive, `Corrupt` for bytes
     that are not what their digest says.
     """
     with store.scratch() as directory, store.lease():
@@ -66,10 +66,6 @@ def load(
         for found in _find_images(tree, platform):
             cancellation.check()
             image_id = _take(store, found, report)
-            for name in found.names:
-                report(Status(f"Loaded image: {name.familiar}"))
-            if not found.names:
-                report(Status(f"Loaded image ID: {image_id}"))
             loaded += found.names or (image_id,)
         return loaded
 

@@ -78,11 +78,11 @@ def test_layout_without_a_name_gives_the_id(store: Store, annotations: dict[str,
     assert _load(store, _layout(annotations)) == [Digest(_IMAGE)]
 
 
-def test_progress_names_what_was_loaded(store: Store) -> None:
+def test_progress_names_the_layers(store: Store) -> None:
     events: list[Event] = []
     data = io.BytesIO(archive(_docker(RepoTags=None)))
     load(store, data, platform=_PLATFORM, report=events.append, cancellation=Cancellation())
-    assert events[-1] == Status(f"Loaded image ID: sha256:{_IMAGE}")
+    assert events == [Status("Loading layer", subject=_DIFF_ID[:12], current=len(_LAYER), total=len(_LAYER))]
 
 
 @pytest.mark.parametrize(
