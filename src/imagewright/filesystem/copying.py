@@ -79,6 +79,8 @@ def place(request: CopyRequest, selected: Sequence[Selected], destination: Tree)
             parent, _, name = base.rpartition("/")
             if inside or isinstance(draft.find(base), DraftDirectory | Directory):
                 parent, name = base, one.name
+                if "/" in name or name in {"", ".", ".."}:
+                    raise InvalidInput(f"failed to copy files: cannot call a file {name!r}")
             _check_directory(draft, parent)
             _put(draft.open(parent, made), parent, name, _Copies(request).of(one.node))
     return draft.finish()
@@ -199,6 +201,7 @@ def _unpack(archive: Layer, base: str, draft: Draft, now_ns: int) -> None:
     """
     made = Directory(mode=0o755, mtime_ns=now_ns)
     rebuilt: dict[int, Node] = {}
+    opened: dict[str, DraftDirectory] = {}
     for change in archive.changes:
         parent, _, name = change.path.rpartition("/")
         _check_name(name if isinstance(change, Put) else ".wh.")
@@ -208,7 +211,14 @@ def _unpack(archive: Layer, base: str, draft: Draft, now_ns: int) -> None:
         if node is None:
             old = change.node
             node = rebuilt[id(old)] = _rebuilt(old, old.mode, old.uid, old.gid)
-        here = draft.open(f"{base}/{draft.resolve(parent, base)}".strip("/"), made)
+        here = opened.get(parent)
+        if here is None:
+            real = draft.resolve(parent, base)
+            here = draft.open(f"{base}/{real}".strip("/"), made)
+            if real == parent:
+                opened[parent] = here
+            else:
+                opened.clear()  # a member that comes by a link may replace anything
         if isinstance(node, Directory):
             here.open(name, node, node)
         else:

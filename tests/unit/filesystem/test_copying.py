@@ -222,6 +222,12 @@ def test_nor_do_they_within_one_copy() -> None:
         place(_request("/n/"), [Selected("d", "d", _SOURCE.children["d"]), Selected("s", "s", _file())], EMPTY)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
+def test_a_file_from_elsewhere_needs_a_name(name: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot call a file"):
+        place(_request("/n/"), [Selected(name, name, _file())], EMPTY)
+
+
 @pytest.mark.parametrize("node", [_file(), _directory()])
 def test_names_that_a_layer_would_take_for_removals_are_refused(node: Node) -> None:
     source = Directory(mode=0o755, children={".wh.x": node})
@@ -281,6 +287,12 @@ def test_an_archives_own_links_are_followed_and_its_hard_links_stay() -> None:
 
     assert find(tree, "b/x") is find(tree, "b/y")
     assert find(tree, "b/y") is not node
+
+
+def test_an_archives_own_links_may_replace_a_directory_that_it_is_in() -> None:
+    tree = _added(Put("p/l", _link("..")), Put("p/l/p", _file(b"x")), Put("p/m", _file(b"m")), onto=EMPTY)
+
+    assert find(tree, "p") == _directory(0o755, 0, 0, _NOW, m=_file(b"m"))
 
 
 def test_an_archives_root_is_not_its_targets() -> None:
