@@ -85,8 +85,9 @@ def test_what_replaces_a_directory_removes_what_is_below() -> None:
 def test_the_root_is_a_directory() -> None:
     built = builder({"a": ONE, "./": DIR})
     assert built.tree() == Directory(mode=0o700, children={"a": ONE})
-    with pytest.raises(InvalidInput, match="root"):
-        built.put("../", ONE)
+    built.put("../", ONE)
+    built.link("..", "a")
+    assert built.tree() == Directory(mode=0o700, children={"a": ONE})
 
 
 def test_nothing_lies_below_a_file() -> None:

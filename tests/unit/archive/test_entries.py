@@ -236,7 +236,11 @@ def test_what_follows_the_end_is_read_and_passed_over() -> None:
     assert stream.read(1) == b""
 
 
-@pytest.mark.parametrize("data", [pax({b"uid": b"1"}), pax({b"uid": b"1"}) + END, pax({b"a": b"b"}, b"g") + END])
+def test_an_archive_of_nothing_may_have_a_global_header() -> None:
+    assert read(pax({b"comment": b"1234"}, kind=b"g") + END) == []
+
+
+@pytest.mark.parametrize("data", [pax({b"uid": b"1"}), pax({b"uid": b"1"}) + END, member(b"", b"x\0", kind=b"L") + END])
 def test_an_extension_of_nothing_is_cut(data: bytes) -> None:
     with pytest.raises(InvalidInput, match=CUT):
         read(data)
