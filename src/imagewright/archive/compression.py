@@ -5,7 +5,7 @@ import lzma
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from backports import zstd
 from isal import igzip_lib
@@ -59,11 +59,14 @@ def _zstd() -> _Decoder:
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
 
 
+# isal's stubs call its exception class an exception.
+_ISAL_ERROR = cast("type[Exception]", igzip_lib.IsalError)
+
 # The first bytes: RFC 1952 section 2.3.1; bzip2's header with its first block's or its end's magic number (three
 # letters alone would take a tar for bzip2 whose first member has a name that begins with them); the xz file format,
 # section 2.1.1.1; RFC 8878 sections 3.1.1 and 3.1.2 (skippable frames).
 _CODECS = (
-    _Codec("gzip", re.compile(rb"\x1f\x8b\x08"), _gzip, igzip_lib.error),
+    _Codec("gzip", re.compile(rb"\x1f\x8b\x08"), _gzip, _ISAL_ERROR),
     _Codec(
         "bzip2",
         re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)"),

@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from imagewright.archive.stream import CHUNK
 from imagewright.errors import Corrupt, InvalidInput, SystemFailure
@@ -84,7 +84,7 @@ class Contents:
             self._open[path] = fd
         return fd
 
-    def __enter__(self) -> "Contents":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

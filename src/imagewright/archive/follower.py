@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 __all__ = ["Follower"]
 
@@ -52,7 +53,7 @@ class Follower:
                     self._error = error
             self._free.release()
 
-    def __enter__(self) -> "Follower":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -30,7 +30,7 @@ USTAR_MAGIC = b"ustar\x0000"
 GNU_MAGIC = b"ustar  \0"
 
 FIELDS = struct.Struct("100s 8s 8s 8s 12s 12s 8s c 100s 8s 64x 8s 8s 155s 12x")
-"""name, mode, uid, gid, size, mtime, checksum, type, link, magic with version, (owners' names), major, minor, prefix."""
+"""name, mode, uid, gid, size, mtime, checksum, type, link, magic and version, (owners' names), major, minor, prefix."""
 
 _MAX = 2**63
 

@@ -41,7 +41,9 @@ def read_stored_map(block: Callable[[], bytes], limit: int) -> tuple[list[tuple[
     if b"\n" not in data:
         raise invalid_header()
     count = parse_integer(bytes(data[: data.index(b"\n")]))
-    if not 0 <= 4 * count <= limit:  # four bytes are the least for a segment
+    if count < 0:
+        raise invalid_header()
+    if 4 * count > limit:  # four bytes are the least for a segment
         raise too_long()
     wanted = 1 + 2 * count
     lines = data.count(b"\n")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from types import TracebackType
+from typing import Self
 
 from imagewright.archive.entries import Entry
 from imagewright.errors import SystemFailure
@@ -82,7 +83,7 @@ class Spool:
             if fd >= 0:
                 _close(fd)
 
-    def __enter__(self) -> "Spool":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -4,7 +4,7 @@ https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imagewright.archive.header import BLOCK, USTAR_MAGIC, checksum
 from imagewright.archive.pax import encode_records, encode_xattr_name, format_time
@@ -17,11 +17,14 @@ _MOST_OCTAL_7 = 0o7777777
 _MOST_OCTAL_11 = 0o77777777777
 _NAME = 100
 _PREFIX = 155
+_DEVICES = frozenset({b"3", b"4"})
+_NO_DEVICE = bytes(16)
+_NO_OWNERS = bytes(64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """What a header says: `path` with a slash at its end if `type` is a directory's; `size` in bytes of what follows."""
+    """What a header says: `path` ends in a slash if `type` is a directory's; `size` is the bytes that follow."""
 
     path: bytes
     type: bytes
@@ -42,31 +45,43 @@ def format_header(fields: Fields) -> bytes:
     Names stand as the bytes they are, in whatever encoding, since that is what every program makes of them. Owners'
     names are left out: they would mean something else on every machine. Raises `InvalidInput` for a NUL in a name.
     """
-    records: dict[bytes, bytes] = {}
-    prefix, name = _split(fields.path)
-    if len(name) > _NAME:
-        records[b"path"] = fields.path
-        prefix, name = b"", name[:_NAME]
-    if len(fields.link) > _NAME:
-        records[b"linkpath"] = fields.link
-    seconds, nanoseconds = divmod(fields.mtime_ns, _SECOND)
-    if nanoseconds or not 0 <= seconds <= _MOST_OCTAL_11:
-        records[b"mtime"] = format_time(fields.mtime_ns)
-        seconds = min(max(seconds, 0), _MOST_OCTAL_11)
-    uid, gid, size = fields.uid, fields.gid, fields.size
-    if uid > _MOST_OCTAL_7:
-        records[b"uid"], uid = b"%d" % uid, 0
-    if gid > _MOST_OCTAL_7:
-        records[b"gid"], gid = b"%d" % gid, 0
-    if size > _MOST_OCTAL_11:
-        records[b"size"], size = b"%d" % size, 0
-    for key, value in fields.xattrs.items():
-        records[encode_xattr_name(key)] = value
     if b"\0" in fields.path or b"\0" in fields.link:
         raise InvalidInput("a name in an archive cannot have a NUL in it")
-    device = (fields.major, fields.minor) if fields.type in {b"3", b"4"} else None
-    block = _block(name, fields.mode, uid, gid, size, seconds, fields.type, fields.link[:_NAME], device, prefix)
-    return _extended(records, name) + block if records else block
+    prefix, name = _split(fields.path)
+    records = _records(fields, name)
+    if not records:
+        return _block(name, prefix, fields)
+    if b"path" in records:
+        prefix, name = b"", name[:_NAME]
+    rest = replace(
+        fields,
+        link=fields.link[:_NAME],
+        uid=0 if b"uid" in records else fields.uid,
+        gid=0 if b"gid" in records else fields.gid,
+        size=0 if b"size" in records else fields.size,
+        mtime_ns=min(max(fields.mtime_ns, 0), _MOST_OCTAL_11 * _SECOND),
+    )
+    return _extended(records, name) + _block(name, prefix, rest)
+
+
+def _records(fields: Fields, name: bytes) -> dict[bytes, bytes]:
+    """Return what of `fields` the fields of a ustar header cannot hold; `name` is what its name field would have."""
+    records: dict[bytes, bytes] = {}
+    if len(name) > _NAME:
+        records[b"path"] = fields.path
+    if len(fields.link) > _NAME:
+        records[b"linkpath"] = fields.link
+    if fields.mtime_ns % _SECOND or not 0 <= fields.mtime_ns <= _MOST_OCTAL_11 * _SECOND:
+        records[b"mtime"] = format_time(fields.mtime_ns)
+    if fields.uid > _MOST_OCTAL_7:
+        records[b"uid"] = b"%d" % fields.uid
+    if fields.gid > _MOST_OCTAL_7:
+        records[b"gid"] = b"%d" % fields.gid
+    if fields.size > _MOST_OCTAL_11:
+        records[b"size"] = b"%d" % fields.size
+    for key, value in fields.xattrs.items():
+        records[encode_xattr_name(key)] = value
+    return records
 
 
 def _split(path: bytes) -> tuple[bytes, bytes]:
@@ -86,7 +101,7 @@ def _extended(records: dict[bytes, bytes], name: bytes) -> bytes:
             records[b"hdrcharset"] = b"BINARY"
     body = encode_records(sorted(records.items()))
     label = b"PaxHeaders/" + name.rstrip(b"/").rpartition(b"/")[2][: _NAME - 11]
-    header = _block(label, 0o644, 0, 0, len(body), 0, b"x", b"", None, b"")
+    header = _block(label, b"", Fields(path=label, type=b"x", mode=0o644, size=len(body)))
     return header + body + bytes(-len(body) % BLOCK)
 
 
@@ -98,31 +113,21 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _block(
-    name: bytes,
-    mode: int,
-    uid: int,
-    gid: int,
-    size: int,
-    seconds: int,
-    type_: bytes,
-    link: bytes,
-    device: tuple[int, int] | None,
-    prefix: bytes,
-) -> bytes:
-    numbers = b"%07o\0%07o\0" % device if device is not None else bytes(16)
+def _block(name: bytes, prefix: bytes, fields: Fields) -> bytes:
+    """Return the header block, from values that fit."""
+    device = b"%07o\0%07o\0" % (fields.major, fields.minor) if fields.type in _DEVICES else _NO_DEVICE
     block = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%b%b%b%b%b" % (
         name.ljust(_NAME, b"\0"),
-        mode,
-        uid,
-        gid,
-        size,
-        seconds,
-        type_,
-        link.ljust(_NAME, b"\0"),
+        fields.mode,
+        fields.uid,
+        fields.gid,
+        fields.size,
+        fields.mtime_ns // _SECOND,
+        fields.type,
+        fields.link.ljust(_NAME, b"\0"),
         USTAR_MAGIC,
-        bytes(64),
-        numbers,
+        _NO_OWNERS,
+        device,
         prefix.ljust(_PREFIX + 12, b"\0"),
     )
     return b"%b%06o\0 %b" % (block[:148], checksum(block), block[156:])
