@@ -43,7 +43,7 @@ def diff(lower: Tree, upper: Tree) -> Layer:
 
 
 def bare(node: Node) -> Node:
-    """Return `node` as a Put has it: a directory without its children, anything else unchanged (and the same object)."""
+    """Return `node` as a Put has it: a directory without its children, anything else itself."""
     if not isinstance(node, Directory):
         return node
     return Directory(mode=node.mode, uid=node.uid, gid=node.gid, mtime_ns=node.mtime_ns, xattrs=node.xattrs)

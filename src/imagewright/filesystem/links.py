@@ -14,7 +14,7 @@ _MOST_LINKS = 255
 
 
 def clean(path: str) -> str:
-    """Return `path` in the form of tree paths, as text alone says: `a/../b` is `b`, and `..` at the root stays there."""
+    """Return `path` in the form of tree paths, going by the text alone: `a/../b` is `b`; `..` at the root stays."""
     parts: list[str] = []
     for name in path.split("/"):
         if name == "..":
@@ -32,7 +32,8 @@ def resolve(tree: Tree, path: str, *, follow_last: bool = True) -> str:
     kept as they are. With `follow_last` false the last component is not followed. Raises `InvalidInput` after 255
     links.
     """
-    return follow(tree, path, _child, follow_last=follow_last)
+    root: Node = tree
+    return follow(root, path, _child, follow_last=follow_last)
 
 
 def follow(root: _Node, path: str, child: Callable[[_Node, str], _Node | None], *, follow_last: bool = True) -> str:

@@ -121,7 +121,6 @@ class _Lines:
             number = len(self._seen)
             first = self._seen.setdefault(id(node), number)
             if first != number:
-                # The number of names seen so far no longer counts nodes, so that it is never used twice.
                 return b"link %d %d %b\n" % (first, len(encoded := _encode(name)), encoded)
         owner = f"{node.uid} {node.gid}" if self._owners else ""
         mode = 0o777 if isinstance(node, Symlink) else node.mode
