@@ -5,6 +5,12 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# Machines that run tests have other things to do too: no example is failed for its time alone.
+settings.register_profile("imagewright", deadline=None)
+settings.register_profile("fuzz", deadline=None, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "10000")))
+settings.load_profile("imagewright")
 
 _PROGRAMS = {
     "privileged": ("runc", "slirp4netns", "busybox", "unshare"),

@@ -45,7 +45,9 @@ def busybox_base() -> bytes:
             "bin/busybox": Member(file.read(), mode=0o755),
         }
     applets = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    members.update({f"bin/{name}": Member.hard_link("bin/busybox") for name in sorted(set(applets) - {"busybox"})})
+    members.update(
+        {f"bin/{name}": Member.hard_link("bin/busybox", 0o755) for name in sorted(set(applets) - {"busybox"})}
+    )
     return archive(members)
 
 

@@ -33,9 +33,9 @@ class Member:
         return cls(mode=0o777, type=tarfile.SYMTYPE, target=target)
 
     @classmethod
-    def hard_link(cls, target: str) -> "Member":
-        """Return a hard link to an earlier member."""
-        return cls(type=tarfile.LNKTYPE, target=target)
+    def hard_link(cls, target: str, mode: int = 0o644) -> "Member":
+        """Return a hard link to an earlier member, whose mode it sets again."""
+        return cls(mode=mode, type=tarfile.LNKTYPE, target=target)
 
 
 Content = bytes | str | Member

@@ -1,0 +1,62 @@
+# Each target sets up what it needs; a second run finds it done. `make` alone lists the targets.
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+# PROGRAM:PACKAGE; the package is installed where the program is missing.
+RUN_PROGRAMS := runc:runc slirp4netns:slirp4netns busybox:busybox-static ip:iproute2 unshare:util-linux
+TEST_PROGRAMS := $(RUN_PROGRAMS) dockerd:docker.io docker:docker-cli mmdebstrap:mmdebstrap
+
+# Examples for each property in `make fuzz`.
+FUZZ_EXAMPLES ?= 10000
+
+.PHONY: help setup demo test check bench fuzz
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    build examples/hello with an engine of its own, and list the images"
+	@echo "make test    run every test that this machine can run"
+	@echo "make check   formatting, lint, types, imports, licences"
+	@echo "make bench   build and list against Docker's classic builder"
+	@echo "make fuzz    the property tests with FUZZ_EXAMPLES=$(FUZZ_EXAMPLES)"
+	@echo "make setup   only set up: .venv and the system's programs"
+
+setup: $(READY)
+	@.ci/install-programs $(RUN_PROGRAMS)
+
+# pip is told nothing about where packages come from: that is the machine's business.
+$(READY): requirements/dev.txt pyproject.toml src/imagewright/__init__.py
+	@set -eu; \
+	for python in $${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do \
+	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then echo "Python 3.11 or newer is needed." >&2; exit 1; fi; \
+	if [ ! -x $(BIN)/python ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    rm -rf .venv; \
+	    if ! $$found -c 'import ensurepip' 2>/dev/null; then .ci/install-programs python3-venv:python3-venv; fi; \
+	    $$found -m venv .venv; \
+	fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	touch $@
+
+demo: setup
+	@examples/hello/demo $(BIN)/imagewright
+
+test: $(READY)
+	@.ci/install-programs $(TEST_PROGRAMS)
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src/imagewright tests
+	$(BIN)/lint-imports
+	.ci/check-requirements $(BIN)
+
+bench: $(READY)
+	@.ci/install-programs $(TEST_PROGRAMS)
+	$(BIN)/python benchmarks/classic.py
+
+fuzz: $(READY)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/property --hypothesis-profile=fuzz --timeout=0

@@ -1,0 +1,103 @@
+import os
+import pathlib
+import signal
+import threading
+from typing import Any, Self, cast
+
+import pytest
+
+from imagewright.cancellation import Cancellation
+from imagewright.cli import target
+from imagewright.cli.client import Client
+from imagewright.cli.display import PlainDisplay
+from imagewright.cli.target import EmbeddedEngine, open_target
+from imagewright.engine import BuildRequest, Engine, ImageQuery
+from imagewright.errors import Cancelled, InvalidInput
+from imagewright.events import CacheHit, Reporter
+from imagewright.oci import Digest
+from support.scripted import scripted_engine
+
+IMAGE = Digest("0" * 64)
+
+
+class SmallEngine:
+    """As much of an engine as the command line uses: it reads its context, says that the cache was used, and waits."""
+
+    def __init__(self, data_root: str = "", *, interrupted: bool = False) -> None:
+        self.data_root = data_root
+        self.context = b""
+        self._interrupted = interrupted
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def build(self, context: Any, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
+        del request
+        while data := context.read(2):
+            self.context += data
+        report(CacheHit())
+        if self._interrupted:
+            os.kill(os.getpid(), signal.SIGINT)
+            cancellation.wait(10)
+            cancellation.check()
+        return IMAGE
+
+    def list(self, query: ImageQuery) -> list[Any]:
+        return [query]
+
+
+def embedded(engine: SmallEngine) -> EmbeddedEngine:
+    return EmbeddedEngine(cast("Engine", engine))
+
+
+def test_embedded_build(tmp_path: pathlib.Path) -> None:
+    engine = SmallEngine()
+    with (tmp_path / "out").open("wb") as out:
+        assert embedded(engine).build(iter([b"abc", b"d"]), BuildRequest(), PlainDisplay(out)) == IMAGE
+    assert engine.context == b"abcd"
+    assert (tmp_path / "out").read_text() == " ---> Using cache\n"
+
+
+def test_interrupt_cancels_the_build(tmp_path: pathlib.Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with (tmp_path / "out").open("wb") as out, pytest.raises(Cancelled):
+        embedded(SmallEngine(interrupted=True)).build(iter([]), BuildRequest(), PlainDisplay(out))
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_build_in_another_thread_leaves_signals_alone(tmp_path: pathlib.Path) -> None:
+    results: list[Digest] = []
+    with (tmp_path / "out").open("wb") as out:
+        thread = threading.Thread(
+            target=lambda: results.append(embedded(SmallEngine()).build(iter([]), BuildRequest(), PlainDisplay(out)))
+        )
+        thread.start()
+        thread.join()
+    assert results == [IMAGE]
+
+
+def test_embedded_list() -> None:
+    query = ImageQuery(all=True)
+    assert cast("list[Any]", embedded(SmallEngine()).list_images(query)) == [query]
+
+
+def test_host_is_asked() -> None:
+    with open_target("unix:///nonexistent", None) as chosen:
+        assert isinstance(chosen, Client)
+    with pytest.raises(InvalidInput, match="invalid host"), open_target("tcp://localhost:1", None):
+        pass
+
+
+def test_default_socket_is_asked_if_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "Engine", SmallEngine)
+    with scripted_engine({}) as engine:
+        monkeypatch.setattr(target, "DEFAULT_SOCKET", engine.socket)
+        with open_target(None, None) as chosen:
+            assert isinstance(chosen, Client)
+        with open_target(None, "/data") as chosen:
+            assert isinstance(chosen, EmbeddedEngine)
+    with open_target(None, None) as chosen:
+        assert isinstance(chosen, EmbeddedEngine)
