@@ -64,7 +64,7 @@ class Worker:
             with store.scratch() as scratch:
                 os.makedirs(f"{scratch}/upper")
                 layer = Layer(tuple(self._file(f"{scratch}/upper", f"ran{index}") for index in range(20)))
-                ran = store.add_layer_directory(layer, f"{scratch}/upper")
+                ran = store.add_layer_directory(layer, f"{scratch}/upper", below=layers)
             store.put_record(
                 Digest.of(b"key %d" % number),
                 Record(diff_id=ran, created_ns=number, parent=chain_id(layers), content=ran),

@@ -1,5 +1,6 @@
 """The image list against the plainest possible one, and the catalogue after many changes against a new one."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 from hypothesis import given
@@ -106,7 +107,7 @@ def test_the_list_is_the_plain_one(entries: dict[Digest, Entry], query: ImageQue
 @given(st.lists(forests(), min_size=2, max_size=5), queries)
 def test_changes_one_by_one_come_to_the_same(states: list[dict[Digest, Entry]], query: ImageQuery) -> None:
     catalogue = Catalogue(states[0], 0)
-    for generation, (before, after) in enumerate(zip(states, states[1:], strict=False), 1):
+    for generation, (before, after) in enumerate(itertools.pairwise(states), 1):
         changes: dict[Digest, Entry | None] = {image: after.get(image) for image in before.keys() | after.keys()}
         catalogue.change(changes, generation)
         new = Catalogue(after, 0)

@@ -144,10 +144,12 @@ class Directories:
         """Return the path of the layer's directory form, made with `unpack` if there is none yet.
 
         A layer that does not bring its parent directories takes their metadata from the layers `below`, and has a
-        directory for each such stack. Nothing in it may ever be changed. Raises `NotFound`.
+        directory for each such stack. A captured directory serves on the stack that it was captured on: it may hold
+        copies of what is below, and hide all of a directory where the layer names what is gone. Nothing in it may ever
+        be changed. Raises `NotFound`.
         """
         facts = self._layers.facts(diff_id)
-        if facts.form == "directory":
+        if facts.form == "directory" and facts.below == chain_id(below):
             return self._layout.captured(diff_id)
         path = self._layout.unpacked(diff_id, None if facts.complete else chain_id(below))
         with self._lock:

@@ -1,7 +1,7 @@
 """Layers: adding them, and what is known of them."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,7 +21,7 @@ from imagewright.archive import (
 )
 from imagewright.errors import Corrupt, NotFound
 from imagewright.filesystem import Change, Directory, Extent, File, Layer, Put
-from imagewright.oci import Digest
+from imagewright.oci import Digest, chain_id
 from imagewright.store import schema
 from imagewright.store.database import Database
 from imagewright.store.disk import move, remove_tree, sync_directory, sync_filesystem, translated, write_file
@@ -36,12 +36,17 @@ _REMEMBERED_CHANGES = 200_000
 
 @dataclass(frozen=True, slots=True)
 class LayerFacts:
-    """What the database knows of a layer; sizes in bytes, `size` that of the files' contents."""
+    """What the database knows of a layer; sizes in bytes, `size` that of the files' contents.
+
+    `complete` says that it brings the parent directories of all its changes. A directory was captured on the stack with
+    the chain_id `below`, None if that was empty.
+    """
 
     form: Literal["tar", "directory"]
     size: int
     tar_size: int
     complete: bool
+    below: Digest | None = None
 
 
 class Layers:
@@ -99,10 +104,10 @@ class Layers:
                 self._remember(diff_id, placed)
         return diff_id
 
-    def add_directory(self, layer: Layer, directory: str) -> Digest:
-        """Take over `directory`, a captured upper directory with all the contents of `layer`; return the diff_id.
+    def add_directory(self, layer: Layer, directory: str, below: Sequence[Digest]) -> Digest:
+        """Take over `directory`, captured as `layer` on the layers `below`; return the diff_id, of the canonical tar.
 
-        The directory is moved, and is gone if it was known already. Its diff_id is that of the canonical tar.
+        The directory has all the contents of `layer`. It is moved, and is gone if the layer was known already.
         """
         out = _Counted(None)
         diff_id = write_layer(layer, out)
@@ -113,7 +118,8 @@ class Layers:
         with self._layout.scratch() as scratch, translated("cannot keep a layer"):
             os.mkdir(f"{scratch}/layer", 0o700)
             os.rename(directory, f"{scratch}/layer/fs")
-            facts = LayerFacts("directory", layer_size(layer), out.size, _is_complete(layer))
+            size = layer_size(layer)
+            facts = LayerFacts("directory", size, out.size, _is_complete(layer), chain_id(below))
             self._register(diff_id, layer, facts, scratch, lambda path: f"fs/{_below(path, directory)}")
         return diff_id
 
@@ -200,6 +206,7 @@ class Layers:
                 "size": facts.size,
                 "tar_size": facts.tar_size,
                 "complete": facts.complete,
+                "below": facts.below,
             }
             connection.execute(insert(schema.layers).values(row))
 
@@ -260,5 +267,5 @@ def _placed(layer: Layer, offsets: Mapping[str, int], path: str) -> Layer:
 def load_facts(connection: Connection) -> dict[Digest, LayerFacts]:
     """Return what the database knows of every layer."""
     table = schema.layers
-    rows = connection.execute(select(table.c.diff_id, table.c.form, table.c.size, table.c.tar_size, table.c.complete))
-    return {row.diff_id: LayerFacts(row.form, row.size, row.tar_size, row.complete) for row in rows}
+    rows = connection.execute(select(table))
+    return {row.diff_id: LayerFacts(row.form, row.size, row.tar_size, row.complete, row.below) for row in rows}

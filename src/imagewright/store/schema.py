@@ -93,6 +93,7 @@ layers = Table(
     Column("size", BigInteger, nullable=False, comment="of the files' contents"),
     Column("tar_size", BigInteger, nullable=False, comment="of the uncompressed tar"),
     Column("complete", Boolean, nullable=False, comment="whether every change has its parent directories"),
+    Column("below", _DigestText, nullable=True, comment="of a directory: the chain_id that it was captured on"),
 )
 
 images = Table(

@@ -106,7 +106,10 @@ class Store:
 
     @property
     def generation(self) -> int:
-        """A number that changes whenever an answer of `list_images` may change, also from one process to the next."""
+        """A number that changes whenever an answer of `list_images` may change, also from one process to the next.
+
+        Read it before the list that it is to stand for.
+        """
         return self._catalogue.generation
 
     @property
@@ -153,13 +156,15 @@ class Store:
         """
         return self._layers.add(layer)
 
-    def add_layer_directory(self, layer: Layer, directory: str) -> Digest:
-        """Take over `directory` with the contents of `layer`, whose extents point into it; idempotent, atomic.
+    def add_layer_directory(self, layer: Layer, directory: str, *, below: Sequence[Digest]) -> Digest:
+        """Take over `directory`, captured as `layer`, whose extents point into it; idempotent, atomic.
 
-        The directory must be on the filesystem of the store (in a `scratch`), and is gone afterwards. Returns the
-        diff_id, the digest of the canonical tar, which is composed again when somebody asks for it.
+        It was captured on the layers `below`, lowest first: there it is mounted again as it is; on others it is
+        unpacked from the layer, since it may hold copies of what was below it. The directory must be on the filesystem
+        of the store (in a `scratch`), and is gone afterwards. Returns the diff_id, the digest of the canonical tar,
+        which is composed again when somebody asks for it.
         """
-        return self._layers.add_directory(layer, directory)
+        return self._layers.add_directory(layer, directory, below)
 
     def add_layer_stream(self, stream: Readable, *, diff_id: Digest | None = None) -> Digest:
         """Keep the tar that `stream` has, compressed or not, and return its diff_id; idempotent, atomic.

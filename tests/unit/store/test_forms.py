@@ -33,11 +33,19 @@ def test_a_directory_is_made_once(seed: Seed, store: Store) -> None:
     assert path.startswith(f"{seed.root}/layers/{high.encoded}/")
 
 
-def test_a_captured_directory_is_used_as_it_is(seed: Seed, store: Store) -> None:
+def test_a_captured_directory_is_used_where_it_was_captured(seed: Seed, store: Store) -> None:
     unpack = Unpacker()
-    diff_id = store.add_layer_directory(*seed.captured("a"))
-    assert store.layer_directory(diff_id, [], unpack) == f"{seed.root}/layers/{diff_id.encoded}/fs"
+    low, other = seed.layer("low"), seed.layer("other")
+    diff_id = store.add_layer_directory(*seed.captured("a"), below=[low])
+    seed.image("x:1", layers=[low, other, diff_id])
+    for reopened in (False, True):
+        opened = seed.reopen() if reopened else store
+        assert opened.layer_directory(diff_id, [low], unpack) == f"{seed.root}/layers/{diff_id.encoded}/fs"
     assert unpack.parents == []
+    # On others it would show what was copied up from the stack below it.
+    path = seed.store.layer_directory(diff_id, [other], unpack)
+    assert path == seed.store.layer_directory(diff_id, [], unpack) != f"{seed.root}/layers/{diff_id.encoded}/fs"
+    assert len(unpack.parents) == 1
 
 
 def test_a_layer_without_its_parents_has_a_directory_for_each_stack(seed: Seed, store: Store) -> None:

@@ -121,7 +121,7 @@ def test_a_source_that_changed_leaves_nothing(seed: Seed, store: Store) -> None:
 
 def test_a_captured_directory_is_taken_over(seed: Seed, store: Store) -> None:
     layer, directory = seed.captured("a", b"data")
-    diff_id = store.add_layer_directory(layer, directory)
+    diff_id = store.add_layer_directory(layer, directory, below=[])
     assert not os.path.exists(directory)
     assert diff_id == store.add_layer(seed.value("a", b"data"))
     for _ in range(2):
@@ -141,7 +141,7 @@ def test_a_captured_directory_is_taken_over(seed: Seed, store: Store) -> None:
 def test_a_captured_directory_that_is_known_goes(seed: Seed, store: Store) -> None:
     diff_id = seed.layer("a", b"data")
     layer, directory = seed.captured("a", b"data")
-    assert store.add_layer_directory(layer, directory) == diff_id
+    assert store.add_layer_directory(layer, directory, below=[]) == diff_id
     assert not os.path.exists(directory)
     assert content(store.get_layer(diff_id), "etc/a") == b"data"
 
@@ -149,7 +149,7 @@ def test_a_captured_directory_that_is_known_goes(seed: Seed, store: Store) -> No
 def test_a_captured_directory_must_have_the_contents(seed: Seed, store: Store) -> None:
     _, directory = seed.captured("a")
     with pytest.raises(Corrupt, match="outside its directory"):
-        store.add_layer_directory(seed.value("b"), directory)
+        store.add_layer_directory(seed.value("b"), directory, below=[])
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -201,7 +201,7 @@ def test_bytes_that_changed_on_the_disk_are_not_given_out(seed: Seed, store: Sto
         diff_id = seed.layer("a", b"data")
         path = f"{seed.root}/blobs/sha256/{diff_id.encoded}"
     else:
-        diff_id = store.add_layer_directory(*seed.captured("a", b"data"))
+        diff_id = store.add_layer_directory(*seed.captured("a", b"data"), below=[])
         path = f"{seed.root}/layers/{diff_id.encoded}/fs/etc/a"
     with open(path, "r+b") as file:
         data = file.read().replace(b"data", b"DATA")
@@ -228,7 +228,7 @@ def test_what_is_not_here(seed: Seed, store: Store) -> None:
 def test_sweeping_takes_what_nobody_holds(seed: Seed, store: Store) -> None:
     with store.lease() as lease:
         held, kept, free = seed.layer("held"), seed.layer("kept"), seed.layer("free")
-        captured = store.add_layer_directory(*seed.captured("captured"))
+        captured = store.add_layer_directory(*seed.captured("captured"), below=[])
         seed.image("x:1", layers=[held])
         store.sweep()
         assert all(store.has_layer(diff_id) for diff_id in (held, kept, free, captured))
@@ -244,7 +244,7 @@ def test_a_layer_can_come_back_in_another_form(seed: Seed, store: Store) -> None
     diff_id = seed.layer("a", b"data")
     assert content(Layer((Put("etc/a", find(store.tree([diff_id]), "etc/a")),)), "etc/a") == b"data"  # type: ignore[arg-type]
     store.sweep()
-    assert store.add_layer_directory(*seed.captured("a", b"data")) == diff_id
+    assert store.add_layer_directory(*seed.captured("a", b"data"), below=[]) == diff_id
     node = find(store.tree([diff_id]), "etc/a")
     assert isinstance(node, File)
     assert read_content(node.content, 10) == b"data"
@@ -272,7 +272,7 @@ def test_a_damaged_index(seed: Seed) -> None:
 
 
 def test_a_reader_may_leave_early(seed: Seed, store: Store) -> None:
-    diff_id = store.add_layer_directory(*seed.captured("a", b"x" * 1_000_000))
+    diff_id = store.add_layer_directory(*seed.captured("a", b"x" * 1_000_000), below=[])
     tar = store.open_layer_tar(diff_id)
     assert tar.read(10)
     assert tar.read(0) == b""
@@ -281,7 +281,7 @@ def test_a_reader_may_leave_early(seed: Seed, store: Store) -> None:
 
 
 def test_a_composed_tar_passes_on_what_goes_wrong(seed: Seed, store: Store) -> None:
-    diff_id = store.add_layer_directory(*seed.captured("a", b"data"))
+    diff_id = store.add_layer_directory(*seed.captured("a", b"data"), below=[])
     os.truncate(f"{seed.root}/layers/{diff_id.encoded}/fs/etc/a", 1)
     with pytest.raises(Corrupt, match="bytes"):
         tar_of(store, diff_id)

@@ -38,7 +38,7 @@ def test_what_nobody_holds_goes(seed: Seed, store: Store) -> None:
 @pytest.mark.parametrize("damage", ["index", "blob", "short blob", "captured"])
 def test_images_that_lost_a_layer_are_given_up(seed: Seed, store: Store, damage: str) -> None:
     with store.lease():
-        low, high = seed.layer("low"), store.add_layer_directory(*seed.captured("high"))
+        low, high = seed.layer("low"), store.add_layer_directory(*seed.captured("high"), below=[])
         base = seed.image("base:1", layers=[low])
         child = seed.image("child:1", "child:2", layers=[low, high], parent=base)
         other = seed.image("other:1", parent=child)
@@ -70,7 +70,7 @@ def test_images_that_lost_a_layer_are_given_up(seed: Seed, store: Store, damage:
 
 def test_directories_from_before_the_machine_was_started_are_made_again(seed: Seed, store: Store) -> None:
     diff_id = seed.layer("a")
-    captured = store.add_layer_directory(*seed.captured("b"))
+    captured = store.add_layer_directory(*seed.captured("b"), below=[])
     seed.image("x:1", layers=[diff_id, captured])
     calls = []
     path = store.layer_directory(diff_id, [], lambda _layer, directory, _parent: calls.append(directory))

@@ -99,7 +99,8 @@ def test_the_same_layer_added_by_many(seed: Seed, store: Store) -> None:
     captured = [seed.captured("same", b"x" * 100_000) for _ in range(4)]
     threads = [threading.Thread(target=lambda value=value: found.append(store.add_layer(value))) for value in values]
     threads += [
-        threading.Thread(target=lambda pair=pair: found.append(store.add_layer_directory(*pair))) for pair in captured
+        threading.Thread(target=lambda pair=pair: found.append(store.add_layer_directory(*pair, below=[])))
+        for pair in captured
     ]
     for thread in threads:
         thread.start()
