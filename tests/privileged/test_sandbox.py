@@ -236,13 +236,9 @@ class TestProcess:
         assert outcome.stdout == "uid=1000 gid=1001 groups=1001,1002,1003\n"
 
     def test_capabilities(self, box: Box) -> None:
-        root = box.shell("sed -n '/^Cap/p' /proc/self/status").stdout.split()
-        assert root == ["CapInh:", "0" * 16, "CapPrm:", "00000000a80425fb", "CapEff:", "00000000a80425fb"] + [
-            "CapBnd:",
-            "00000000a80425fb",
-            "CapAmb:",
-            "0" * 16,
-        ]
+        fourteen = "00000000a80425fb"
+        lines = box.shell("sed -n '/^Cap/p' /proc/self/status").stdout.split()
+        assert lines[1::2] == ["0" * 16, fourteen, fourteen, fourteen, "0" * 16]
         other = box.shell("sed -n '/^CapEff/p' /proc/self/status", uid=1).stdout.split()
         assert other == ["CapEff:", "0" * 16]
 

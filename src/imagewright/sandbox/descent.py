@@ -38,7 +38,7 @@ class Descent:
         self._descriptors.append(os.open(name, _FLAGS, dir_fd=self.here))
         self._names.append(name)
         outer = self.depth - _MOST_OPEN
-        if outer > 0:
+        if outer > 0 and self._descriptors[outer] >= 0:
             os.close(self._descriptors[outer])
             self._descriptors[outer] = -1
 

@@ -6,11 +6,11 @@ https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-director
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from itertools import zip_longest
 
 from imagewright.archive import Contents
 from imagewright.errors import InvalidInput, SystemFailure
-from imagewright.filesystem.layer import Change, Layer, Opaque, Put, Whiteout
+from imagewright.filesystem.layer import Change, Layer, Opaque, Put
 from imagewright.filesystem.tree import Device, Directory, Fifo, File, Node, Symlink, Tree, find
 from imagewright.sandbox.attributes import OPAQUE, apply_metadata, apply_metadata_at
 from imagewright.sandbox.descent import Descent
@@ -19,6 +19,7 @@ __all__ = ["unpack"]
 
 _IMPLIED = Directory(mode=0o755)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_NAMES = frozenset({"", ".", ".."})
 _WHITEOUT_DEVICE = os.makedev(0, 0)
 _LAYER_AT_FAULT = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL})
 
@@ -31,18 +32,17 @@ def unpack(layer: Layer, directory: str, parent: Tree) -> None:
     link, whatever the layer says. A character device 0/0 hides what is below it, since overlayfs takes it for a
     whiteout; attributes `trusted.*` and `security.selinux` are left out.
 
-    Not atomic, not synced: the caller renames. Raises `InvalidInput` for a layer that cannot be written and
+    What is written is right above `parent` only, unless the layer has a Put for every parent directory and hides
+    nothing. Not atomic, not synced: the caller renames. Raises `InvalidInput` for a layer that cannot be written and
     `SystemFailure` if the machine refuses.
     """
     path = ""
     try:
         with Descent(directory) as descent, Contents() as contents:
             unpacking = _Unpacking(descent, contents, parent)
-            for change, following in zip(layer.changes, (*layer.changes[1:], None), strict=True):
+            for change, following in zip_longest(layer.changes, layer.changes[1:]):
                 path = change.path
                 unpacking.write(change, following)
-            if any(change == Opaque("") for change in layer.changes):
-                unpacking.hide_root(layer.changes)
             unpacking.finish()
     except OSError as error:
         reason = os.strerror(error.errno or 0)
@@ -61,38 +61,39 @@ class _Unpacking:
         self._path = ""
         self._directories: dict[str, Directory] = {"": parent}
         self._linked: dict[int, str] = {}
-        self._replaces = False
+        self._opaque: set[str] = set()
+        self._removed: set[str] = set()
 
     def write(self, change: Change, following: Change | None) -> None:
         """Carry out `change`; `following` is the one after it."""
+        if change.path and not _NO_NAMES.isdisjoint(change.path.split("/")):
+            raise InvalidInput(f"the layer cannot be unpacked: {change.path!r} is no path for a file")
         if isinstance(change, Put):
             self._put(change.path, change.node)
-            self._replaces = False
         elif isinstance(change, Opaque):
-            if change.path:
-                self._go_to(change.path)
-                os.setxattr(self._descent.here, OPAQUE, b"y")
-        elif isinstance(following, Put) and following.path == change.path:
+            self._hide(change.path)
+        elif following is not None and f"{following.path}/".startswith(f"{change.path}/"):
             # A file in its place hides what was there, and a directory does if it is opaque.
-            self._replaces = True
-        else:
-            self._whiteout(change)
+            self._removed.add(change.path)
+        elif self._below(change.path) is not None:
+            # Where there is nothing to hide, overlayfs would show the whiteout itself.
+            self._make_whiteout(self._go_to_parent(change.path))
 
     def finish(self) -> None:
         """Leave every directory."""
         self._go_to("")
+        if "" in self._opaque:
+            self._hide_root()
         apply_metadata(self._descent.here, self._directories[""])
 
-    def hide_root(self, changes: Sequence[Change]) -> None:
+    def _hide_root(self) -> None:
         """Hide what the parent has in its root: overlayfs knows no opaque root."""
-        put = {change.path: change.node for change in changes if isinstance(change, Put)}
-        self._go_to("")
+        there = frozenset(os.listdir(self._descent.here))
         for name in self._parent.children:
-            if name not in put:
+            if name not in there:
                 self._make_whiteout(name)
-            elif isinstance(put[name], Directory):
-                self._go_to(name)
-                os.setxattr(self._descent.here, OPAQUE, b"y")
+            elif name in self._directories:
+                self._hide(name)
                 self._go_to("")
 
     def _put(self, path: str, node: Node) -> None:
@@ -111,11 +112,7 @@ class _Unpacking:
 
     def _put_directory(self, path: str, node: Directory) -> None:
         if path:
-            name = self._go_to_parent(path)
-            self._make_directory(name)
-            self._enter(name, path)
-            if self._replaces:
-                os.setxattr(self._descent.here, OPAQUE, b"y")
+            self._make_directory(self._go_to_parent(path), path)
         self._directories[path] = node
 
     def _create(self, name: str, node: File) -> None:
@@ -139,22 +136,32 @@ class _Unpacking:
         finally:
             os.close(descriptor)
 
-    def _whiteout(self, change: Whiteout) -> None:
-        directory = change.path.rpartition("/")[0]
-        if directory not in self._directories and find(self._parent, change.path) is None:
-            # There is nothing to hide, and making the directory to hide it in would be a change of its own.
-            return
-        self._make_whiteout(self._go_to_parent(change.path))
-
     def _make_whiteout(self, name: str) -> None:
         os.mknod(name, stat.S_IFCHR, _WHITEOUT_DEVICE, dir_fd=self._descent.here)
 
+    def _hide(self, path: str) -> None:
+        """Hide whatever is below the directory `path`."""
+        self._opaque.add(path)
+        if path:
+            self._go_to(path)
+            os.setxattr(self._descent.here, OPAQUE, b"y")
+
+    def _below(self, path: str) -> Node | None:
+        """Return what the parent shows at `path`, as far as the layer has not hidden it."""
+        if any(not opaque or path.startswith(f"{opaque}/") for opaque in self._opaque):
+            return None
+        if any(f"{path}/".startswith(f"{removed}/") for removed in self._removed):
+            return None
+        return find(self._parent, path)
+
     def _go_to_parent(self, path: str) -> str:
         """Go to the directory that `path` is in, and return the last name of `path`."""
+        if not path:
+            raise InvalidInput("the layer cannot be unpacked: its root is not a directory")
         directory, _, name = path.rpartition("/")
         if directory != self._path:
             self._go_to(directory)
-        return _checked(name)
+        return name
 
     def _go_to(self, path: str) -> None:
         """Go to the directory `path`, making it and those above it where they are missing."""
@@ -163,26 +170,23 @@ class _Unpacking:
             self._descent.leave()
             self._path = self._path.rpartition("/")[0]
         rest = path[len(self._path) :].lstrip("/")
-        for name in map(_checked, rest.split("/") if rest else ()):
+        for name in rest.split("/") if rest else ():
             below = f"{self._path}/{name}" if self._path else name
-            if below not in self._directories:
-                self._make_directory(name)
-                implied = find(self._parent, below)
+            if below in self._directories:
+                self._descent.enter(name)
+                self._path = below
+            else:
+                implied = self._below(below)
                 self._directories[below] = implied if isinstance(implied, Directory) else _IMPLIED
-            self._enter(name, below)
+                self._make_directory(name, below)
 
-    def _make_directory(self, name: str) -> None:
+    def _make_directory(self, name: str, path: str) -> None:
+        """Make the directory `path`, whose last name is `name`, where one is, and go there."""
         os.mkdir(name, 0o700, dir_fd=self._descent.here)
-
-    def _enter(self, name: str, path: str) -> None:
         self._descent.enter(name)
         self._path = path
-
-
-def _checked(name: str) -> str:
-    if name in {"", ".", ".."}:
-        raise InvalidInput(f"the layer cannot be unpacked: {name!r} is no name for a file")
-    return name
+        if path in self._removed:
+            os.setxattr(self._descent.here, OPAQUE, b"y")
 
 
 def _make_special(directory: int, name: str, node: Node) -> None:
