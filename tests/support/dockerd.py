@@ -18,6 +18,9 @@ __all__ = ["Dockerd", "dockerd"]
 # shims and containers, however it ends.
 _ISOLATED = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
+# containerd makes a directory of its own in /opt, which no test should leave there.
+_PREPARE = 'ip link set lo up; mount -t tmpfs none /opt; exec "$@"'
+
 
 @dataclass(frozen=True)
 class Dockerd:
@@ -60,7 +63,7 @@ def dockerd(directory: str, *arguments: str) -> Iterator[Dockerd]:
     os.makedirs(data_root, exist_ok=True)
     command = (
         *_ISOLATED,
-        *("sh", "-c", 'ip link set lo up; exec "$@"', "sh", "dockerd"),
+        *("sh", "-c", _PREPARE, "sh", "dockerd"),
         *("--host", f"unix://{socket}", "--data-root", data_root, "--exec-root", os.path.join(runtime, "exec")),
         *("--pidfile", os.path.join(runtime, "pid"), "--cgroup-parent", group, *arguments),
     )
