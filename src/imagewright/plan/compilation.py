@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from imagewright.dockerfile import Arg, Dockerfile, From, Instruction, expand, parse_instruction
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, NotFound
 from imagewright.oci import Digest, Platform, RunConfig
+from imagewright.plan.budget import Budget
 from imagewright.plan.configuration import with_default_path
 from imagewright.plan.graph import Node, Plan, Step
 from imagewright.plan.ops import Base, Continue, Fail, Image, Op, Scratch
@@ -47,7 +48,7 @@ def compile(  # noqa: A001 - the name of the verb in this field
     wanted = _find_target(dockerfile, target)
     args = BuildArgs(build_args, platform=platform, build_platform=build_platform or platform)
     failure = _declare(dockerfile, args)
-    stages = Stages(dockerfile, variables=args.global_values(), platform=platform, resolve=resolve)
+    stages = Stages(dockerfile, variables=args.find_global, platform=platform, resolve=resolve)
     needed = tuple(range(wanted + 1)) if failure else stages.needed(wanted)
     _consume_dropped(dockerfile, wanted, needed, args)
     compiler = _Compiler(dockerfile, stages, args, needed=needed, labels=labels)
@@ -80,9 +81,8 @@ class _MetaFailure:
 def _declare(dockerfile: Dockerfile, args: BuildArgs) -> _MetaFailure | None:
     """Declare the ARGs before the first FROM, up to one that fails."""
     for position, arg in enumerate(dockerfile.meta_args):
-        variables = args.global_values()
         try:
-            pairs = [_expand_arg(name, default, variables, dockerfile.escape) for name, default in arg.pairs]
+            pairs = [_expand_arg(name, default, args, dockerfile.escape) for name, default in arg.pairs]
         except InvalidInput as error:
             return _MetaFailure(position, error)
         for name, default in pairs:
@@ -90,15 +90,16 @@ def _declare(dockerfile: Dockerfile, args: BuildArgs) -> _MetaFailure | None:
     return None
 
 
-def _expand_arg(name: str, default: str | None, variables: Mapping[str, str], escape: str) -> tuple[str, str | None]:
-    value = None if default is None else expand(default, variables, escape=escape)
-    return expand(name, variables, escape=escape), value
+def _expand_arg(name: str, default: str | None, args: BuildArgs, escape: str) -> tuple[str, str | None]:
+    value = None if default is None else expand(default, args.find_global, escape=escape)
+    return expand(name, args.find_global, escape=escape), value
 
 
 def _consume_dropped(dockerfile: Dockerfile, target: int, needed: tuple[int, ...], args: BuildArgs) -> None:
     """Count the args of stages that are left out as used: their author has declared them."""
+    kept = set(needed)
     for stage in dockerfile.stages[:target]:
-        if stage.index not in needed:
+        if stage.index not in kept:
             for instruction in stage.instructions:
                 if isinstance(instruction, Arg):
                     args.consume(name for name, _ in instruction.pairs)
@@ -130,6 +131,7 @@ class _Compiler:
         self._args = args
         self._labels = labels
         self._target = needed[-1]
+        self._budget = Budget()
         self._nodes: list[Node] = []
         self._preamble: list[Step] = []
         self._ends: dict[int, _End] = {}
@@ -233,6 +235,7 @@ class _Compiler:
         parent = self._nodes[-1].index
         try:
             translation = translate(instruction, state)
+            self._budget.spend(translation, state)
         except Cancelled:
             raise
         except ImagewrightError as error:

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -15,6 +16,7 @@ __all__ = [
     "environment",
     "join_workdir",
     "shell_of",
+    "size_of",
     "with_default_path",
     "with_env",
     "with_healthcheck",
@@ -26,6 +28,9 @@ __all__ = [
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
+
+# What the documents have as the value of a port or volume; never changed, so one will do.
+_EMPTY: dict[str, Any] = {}
 
 
 def environment(config: RunConfig) -> dict[str, str]:
@@ -42,6 +47,12 @@ def shell_of(config: RunConfig) -> tuple[str, ...]:
     return config.shell or DEFAULT_SHELL
 
 
+def size_of(config: RunConfig) -> int:
+    """Return how many entries the lists of `config` have together."""
+    lists = (config.env, config.labels, config.exposed_ports, config.volumes, config.on_build)
+    return sum(len(entries) for entries in lists if entries)
+
+
 def with_default_path(config: RunConfig) -> RunConfig:
     """Return `config` with a PATH: every image that is built has one."""
     if "PATH" in environment(config):
@@ -51,12 +62,15 @@ def with_default_path(config: RunConfig) -> RunConfig:
 
 def with_env(config: RunConfig, pairs: Iterable[tuple[str, str]]) -> RunConfig:
     """Return `config` with variables set: in place where they were, at the end where they are new."""
-    variables = environment(config)
+    # The strings of variables that stay are kept, not made again: they may be large, and there is one list per node.
+    variables = list(config.env or ())
+    places = {text.partition("=")[0]: place for place, text in enumerate(variables)}
     for name, value in pairs:
         if not name:
             raise InvalidInput(f"invalid environment variable: ={value}")
-        variables[name] = value
-    return replace(config, env=tuple(f"{name}={value}" for name, value in variables.items()))
+        place = places.setdefault(name, len(variables))
+        variables[place : place + 1] = [f"{name}={value}"]
+    return replace(config, env=tuple(variables))
 
 
 def with_labels(config: RunConfig, pairs: Iterable[tuple[str, str]]) -> RunConfig:
@@ -68,12 +82,12 @@ def with_ports(config: RunConfig, ports: Sequence[str]) -> RunConfig:
     """Return `config` with `ports`, such as `80/tcp`, exposed too; unchanged if there are none."""
     if not ports:
         return config
-    return replace(config, exposed_ports={**(config.exposed_ports or {}), **{port: {} for port in ports}})
+    return replace(config, exposed_ports={**(config.exposed_ports or {}), **dict.fromkeys(ports, _EMPTY)})
 
 
 def with_volumes(config: RunConfig, paths: Sequence[str]) -> RunConfig:
     """Return `config` with volumes declared too; raise `InvalidInput` for an empty path."""
-    volumes: dict[str, dict[str, object]] = {path.strip(): {} for path in paths}
+    volumes = dict.fromkeys((path.strip() for path in paths), _EMPTY)
     if "" in volumes:
         raise InvalidInput("VOLUME specified can not be an empty string")
     return replace(config, volumes={**(config.volumes or {}), **volumes})

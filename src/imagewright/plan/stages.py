@@ -1,7 +1,7 @@
 """Where the stages of a Dockerfile begin, and which of them a target needs."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from imagewright.dockerfile import Copy, Dockerfile, From, Instruction, OnBuild, expand, parse_instruction
@@ -34,7 +34,7 @@ class Stages:
         self,
         dockerfile: Dockerfile,
         *,
-        variables: Mapping[str, str],
+        variables: Callable[[str], str | None],
         platform: Platform,
         resolve: Callable[[str, Platform], Base],
     ) -> None:
@@ -44,6 +44,9 @@ class Stages:
         self._resolve = resolve
         self._starts: dict[int, Start] = {}
         self._images: dict[str, Base | ImagewrightError] = {}
+        self._names: dict[str, int] = {}
+        for stage in dockerfile.stages:
+            self._names.setdefault(stage.name, stage.index)
 
     def start(self, index: int) -> Start:
         """Return how stage `index` begins."""
@@ -87,7 +90,7 @@ class Stages:
     def repeated(self, index: int) -> bool:
         """Return whether an earlier stage has the name of stage `index`."""
         name = self._dockerfile.stages[index].name
-        return bool(name) and self._find_name(name, index) is not None
+        return self._find_name(name, index) is not None
 
     def needed(self, target: int) -> tuple[int, ...]:
         """Return the stages that `target` is made from, itself included, in source order.
@@ -136,10 +139,8 @@ class Stages:
 
     def _find_name(self, name: str, before: int) -> int | None:
         # Names of stages have no case: https://docs.docker.com/reference/dockerfile/#from
-        for index, stage in enumerate(self._dockerfile.stages[:before]):
-            if stage.name and stage.name == name.lower():
-                return index
-        return None
+        index = self._names.get(name.lower()) if name else None
+        return index if index is not None and index < before else None
 
     def _check_platform(self, base: From) -> None:
         if not base.platform:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -73,9 +74,9 @@ class StageState:
     # Whether a CMD of this stage, not of its base, is in `config`.
     command_set: bool = False
 
-    def variables(self) -> Mapping[str, str]:
-        """Return what `$NAME` stands for now."""
-        return self.scope.values(environment(self.config))
+    def variables(self) -> Callable[[str], str | None]:
+        """Return what finds the values that `$NAME` stands for now."""
+        return partial(self.scope.find, environment=environment(self.config))
 
 
 @dataclass(frozen=True, slots=True)

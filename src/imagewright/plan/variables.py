@@ -42,22 +42,24 @@ class BuildArgs:
         """Note that the Dockerfile has a use for the args of these names."""
         self._consumed.update(names)
 
-    def global_values(self) -> dict[str, str]:
-        """Return what FROM, and ARG before the first FROM, may refer to."""
-        return self.visible(self._global)
+    def find_global(self, name: str) -> str | None:
+        """Return what `$name` stands for in FROM, and in ARG before the first FROM."""
+        return self.find(name, self._global)
+
+    def find(self, name: str, declared: Mapping[str, str | None]) -> str | None:
+        """Return the value of the arg `name` where the args `declared`, with their defaults, are in scope."""
+        if name not in declared:
+            return self._values.get(name) if name in _PROXIES else None
+        for values in (self._values, declared, self._global):
+            value = values.get(name)
+            if value is not None:
+                return value
+        return None
 
     def visible(self, declared: Mapping[str, str | None]) -> dict[str, str]:
         """Return the values, sorted by name, of those of the `declared` and the predefined args that have one."""
-        values: dict[str, str] = {}
-        for name in sorted({*declared, *_PROXIES}):
-            value = self._values.get(name)
-            if value is None:
-                value = declared.get(name)
-            if value is None and name in declared:
-                value = self._global.get(name)
-            if value is not None:
-                values[name] = value
-        return values
+        found = {name: self.find(name, declared) for name in sorted({*declared, *_PROXIES})}
+        return {name: value for name, value in found.items() if value is not None}
 
     def unused(self) -> tuple[str, ...]:
         """Return the names in the request, sorted, that nothing has consumed; the predefined ones never count."""
@@ -71,14 +73,19 @@ class Scope:
         self._build_args = build_args
         self._declared: dict[str, str | None] = {}
 
+    def __len__(self) -> int:
+        """Return how many args are declared."""
+        return len(self._declared)
+
     def declare(self, name: str, default: str | None) -> None:
         """Declare an arg from here to the end of the stage; a default of None takes an earlier default back."""
         self._declared[name] = default
         self._build_args.consume((name,))
 
-    def values(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return all variables: `environment` and the args that it does not hide."""
-        return {**self._build_args.visible(self._declared), **environment}
+    def find(self, name: str, environment: Mapping[str, str]) -> str | None:
+        """Return what `$name` stands for: an arg, unless `environment` hides it."""
+        value = environment.get(name)
+        return self._build_args.find(name, self._declared) if value is None else value
 
     def args(self, environment: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the args that `environment` does not hide, as sorted `NAME=value`: the recorded and the unrecorded.
