@@ -10,23 +10,17 @@ from aiohttp.web_protocol import RequestHandler
 __all__ = ["Connection", "Connections"]
 
 _CONNECTION_LIMIT = 1000
+# From the first byte of a request to the end of its headers.
 _HEAD_SECONDS = 10.0
 _GRACE_SECONDS = 0.5
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n"
 
 
 class Connections:
-    """Makes a protocol for every connection that `server` accepts, up to `limit` at a time.
+    """Makes a protocol for every connection that `server` accepts, up to a limit."""
 
-    `head_seconds` is how long a client may take from the first byte of a request to the end of its headers.
-    """
-
-    def __init__(
-        self, server: web.Server, *, limit: int = _CONNECTION_LIMIT, head_seconds: float = _HEAD_SECONDS
-    ) -> None:
+    def __init__(self, server: web.Server) -> None:
         self._server = server
-        self._limit = limit
-        self.head_seconds = head_seconds
         self._count = 0
 
     def __call__(self) -> "Connection":
@@ -36,7 +30,7 @@ class Connections:
     def enter(self) -> bool:
         """Count one connection more; return whether there may be that many."""
         self._count += 1
-        return self._count <= self._limit
+        return self._count <= _CONNECTION_LIMIT
 
     def leave(self) -> None:
         """Count one connection less."""
@@ -119,17 +113,20 @@ class Connection(asyncio.Protocol):
         """Pass on what came; the first bytes of a request start the clock."""
         if self._refused:
             return
-        if not self._busy and self._timer is None and (self._body is None or self._body.is_eof()):
+        if self._idle:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._connections.head_seconds, self._too_slow)
+            self._timer = loop.call_later(_HEAD_SECONDS, self._too_slow)
         self._inner.data_received(data)
 
     def eof_received(self) -> bool:
         """The client will send no more: whoever waits for it is told, and what is being answered is still answered."""
         if self._refused:
             return False
+        idle = self._idle
         self._leave()
-        # A complete request may wait for its handler; without one, nothing will ever follow.
+        if idle:
+            return False
+        # What came last may be a complete request that waits for its handler; if it is not, nothing will follow.
         asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._close_if_idle)
         return True
 
@@ -151,6 +148,11 @@ class Connection(asyncio.Protocol):
         """The client has read enough to go on."""
         if not self._refused:
             self._inner.resume_writing()
+
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing has come since the last request, and all of that."""
+        return not self._busy and self._timer is None and (self._body is None or self._body.is_eof())
 
     def _close_if_idle(self) -> None:
         if self._transport is not None and not self._busy:

@@ -1,0 +1,58 @@
+import pytest
+
+from unit.api.fake_daemon import FakeDaemon
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1.21", "/v1.51"])
+def test_ping(daemon: FakeDaemon, prefix: str) -> None:
+    got = daemon.get(f"{prefix}/_ping")
+    head = daemon.request("HEAD", f"{prefix}/_ping")
+    assert (got.status, got.body, got.headers["Content-Length"]) == (200, b"OK", "2")
+    assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", "0")
+    for headers in (got.headers, head.headers):
+        assert headers["Api-Version"] == "1.51"
+        assert headers["Builder-Version"] == "1"
+        assert headers["Cache-Control"] == "no-cache, no-store, must-revalidate"
+        assert headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert headers["Docker-Experimental"] == "false"
+        assert headers["Ostype"] == "linux"
+        assert headers["Pragma"] == "no-cache"
+
+
+def test_version(daemon: FakeDaemon) -> None:
+    reply = daemon.get("/version")
+    assert reply.headers["Content-Type"] == "application/json"
+    assert (reply.json["ApiVersion"], reply.json["MinAPIVersion"]) == ("1.51", "1.21")
+
+
+def test_information(daemon: FakeDaemon) -> None:
+    daemon.engine.add("a:1")
+    shown = daemon.get("/v1.41/info").json
+    assert (shown["Images"], shown["Driver"], shown["MemTotal"]) == (1, "overlay2", 1 << 30)
+
+
+def test_networks_and_volumes(daemon: FakeDaemon) -> None:
+    assert daemon.get("/networks").json == []
+    assert daemon.get("/volumes").body == b'{"Volumes":[],"Warnings":null}\n'
+    reply = daemon.get("/v1.41/networks/project_default")
+    assert (reply.status, reply.json) == (404, {"message": "network project_default not found"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "shown"),
+    [
+        ("POST", "/images/prune", "/images/prune"),
+        ("POST", "/build/prune", "/build/prune"),
+        ("POST", "/build/cancel", "/build/cancel"),
+        ("GET", "/system/df", "/system/df"),
+        ("GET", "/events", "/events"),
+        ("POST", "/auth", "/auth"),
+        ("POST", "/images/a/b/push", "/images/{name}/push"),
+        ("GET", "/images/search", "/images/search"),
+        ("POST", "/commit", "/commit"),
+        ("POST", "/session", "/session"),
+    ],
+)
+def test_what_is_not_there_yet_is_named(daemon: FakeDaemon, method: str, path: str, shown: str) -> None:
+    reply = daemon.request(method, path, b"{}" if method == "POST" else None)
+    assert (reply.status, reply.json) == (501, {"message": f"{method} {shown} is not supported yet"})
