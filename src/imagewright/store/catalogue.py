@@ -7,13 +7,14 @@ that a list costs neither layers nor the database.
 import re
 import threading
 from bisect import bisect_left, insort
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
-from imagewright.errors import NotFound
+from imagewright.errors import InvalidInput, NotFound
 from imagewright.oci import Digest
 from imagewright.reference import Reference
-from imagewright.store.listing import Bounds, Entry, select_images
+from imagewright.store.listing import Bounds, Entry, is_plain, select_images
 from imagewright.store.values import ImageQuery, ImageSummary
 
 __all__ = ["Catalogue", "stored_name"]
@@ -31,6 +32,7 @@ class Catalogue:
         self._generation = generation
         self._entries: dict[str, Entry] = {}
         self._named: dict[str, Digest] = {}
+        self._repositories: defaultdict[str, set[str]] = defaultdict(set)
         self._parents: Counter[Digest] = Counter()
         for entry in entries.values():
             self._enter(entry)
@@ -101,11 +103,21 @@ class Catalogue:
         with self._lock:
             answer = self._answers.get(query)
             if answer is None:
-                ordered = (self._entries[encoded] for _, encoded in self._order)
-                answer = tuple(select_images(ordered, query, bounds, self._parents))
+                answer = tuple(select_images(self._candidates(query), query, bounds, self._parents))
                 if len(self._answers) < _REMEMBERED_ANSWERS:
                     self._answers[query] = answer
             return list(answer)
+
+    def _candidates(self, query: ImageQuery) -> Iterable[Entry]:
+        """Return entries in the order of the list, among them all that `query` may select."""
+        if not query.references or not all(is_plain(pattern) for pattern in query.references):
+            return (self._entries[encoded] for _, encoded in self._order)
+        # Clients ask for one image by its name more than for anything else.
+        found: set[str] = set()
+        for pattern in query.references:
+            with suppress(InvalidInput):  # Then it is nobody's name.
+                found.update(self._repositories.get(Reference.parse(pattern).name, ()))
+        return sorted((self._entries[encoded] for encoded in found), key=_rank)
 
     def _bounds(self, query: ImageQuery) -> Bounds:
         before = [self._created(name) for name in query.before] + list(query.until_ns)
@@ -130,6 +142,7 @@ class Catalogue:
         self._entries[summary.id.encoded] = entry
         for name in entry.names:
             self._named[name.canonical] = summary.id
+            self._repositories[name.name].add(summary.id.encoded)
         if summary.parent is not None:
             self._parents[summary.parent] += 1
 
@@ -141,6 +154,10 @@ class Catalogue:
         del self._order[bisect_left(self._order, _rank(entry))]
         for name in entry.names:
             del self._named[name.canonical]
+        for repository in {name.name for name in entry.names}:
+            self._repositories[repository].discard(image.encoded)
+            if not self._repositories[repository]:
+                del self._repositories[repository]
         if entry.summary.parent is not None:
             self._parents -= Counter((entry.summary.parent,))
 

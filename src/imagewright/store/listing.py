@@ -1,5 +1,6 @@
 """Which images a query selects, and how they are shown."""
 
+import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,9 +9,9 @@ from imagewright.oci import Digest
 from imagewright.reference import Reference
 from imagewright.store.values import ImageQuery, ImageSummary
 
-__all__ = ["Bounds", "Entry", "select_images"]
+__all__ = ["Bounds", "Entry", "is_plain", "select_images"]
 
-_SPECIAL = "*?[\\"
+_SPECIAL = frozenset("*?[\\")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +99,11 @@ def select_images(
     )
 
 
+def is_plain(pattern: str) -> bool:
+    """Whether `pattern` matches itself alone."""
+    return _SPECIAL.isdisjoint(pattern)
+
+
 def _has_labels(labels: Mapping[str, str], wanted: Iterable[tuple[str, str, str]]) -> bool:
     for key, equals, value in wanted:
         found = labels.get(key)
@@ -112,9 +118,8 @@ class _Pattern:
     def __init__(self, text: str) -> None:
         matches(text, "")
         self._text = text
-        special = [index for index, character in enumerate(text) if character in _SPECIAL]
-        self._plain = not special
-        self._start = text[: special[0]] if special else text
+        self._plain = is_plain(text)
+        self._start = "".join(itertools.takewhile(lambda character: character not in _SPECIAL, text))
 
     def match(self, forms: Iterable[str]) -> bool:
         if self._plain:

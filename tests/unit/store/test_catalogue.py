@@ -149,6 +149,26 @@ def test_bounds_are_anded() -> None:
         ids(before=("nope",))
 
 
+def test_plain_names_are_looked_up() -> None:
+    images = catalogue(
+        entry(FIRST, "docker.io/library/x:1", "docker.io/library/x:2", "docker.io/ns/y:1"),
+        entry(SECOND, "docker.io/library/x:3", created_ns=9_000_000_000),
+        entry(THIRD, "docker.io/ns/y:2"),
+    )
+
+    def ask(*patterns: str) -> list[tuple[Digest, tuple[str, ...]]]:
+        return [(image.id, image.tags) for image in images.list(ImageQuery(references=patterns))]
+
+    assert ask("x") == [(SECOND, ("x:3",)), (FIRST, ("x:1", "x:2"))]
+    assert ask("ns/y:2", "x:1") == [(THIRD, ("ns/y:2",)), (FIRST, ("x:1",))]
+    assert ask("X", "library/x", "y") == []
+    images.change({FIRST: None}, 2)
+    assert ask("docker.io/library/x") == [(SECOND, ("x:3",))]
+    assert ask("ns/y") == [(THIRD, ("ns/y:2",))]
+    images.change({SECOND: None}, 3)
+    assert ask("x") == []
+
+
 def test_more_questions_than_are_remembered() -> None:
     images = catalogue(entry(FIRST, "docker.io/library/x:1"))
     for number in range(100):
