@@ -55,6 +55,7 @@ RUN echo mine > /home/user/mine && id -un > /tmp/who
 FROM base
 LABEL org.example.a="b c" d=e
 COPY --from=build /opt/app /app
+COPY --from=files /home/user /theirs
 COPY --from=1 /data /data
 COPY --from=files --chown=user:staff /home/user/mine /tmp/who /owned/
 ADD bundle.tar /bundle/

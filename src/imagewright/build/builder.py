@@ -16,7 +16,7 @@ from imagewright.dockerfile import parse
 from imagewright.errors import DockerfileError
 from imagewright.events import BuildWarning, Built, Event, Reporter, StepStarted, Tagged
 from imagewright.oci import Digest, Platform
-from imagewright.plan import Plan, Resolve
+from imagewright.plan import Image, Plan, Resolve
 from imagewright.plan import compile as compile_plan
 from imagewright.solve import Transcript, solve
 from imagewright.store import Store
@@ -53,7 +53,7 @@ class Builder:
         All of `stream` is read before anything is reported. Nothing temporary is left, whatever happens; what the
         steps made until an error stays in the cache. Raises an `ImagewrightError`.
         """
-        with self._store.scratch() as directory, self._store.lease():
+        with self._store.scratch() as directory, self._store.lease() as lease:
             context = read_context(stream, directory, request.dockerfile)
             cancellation.check()
             platform = request.platform or self._platform
@@ -66,6 +66,10 @@ class Builder:
                 build_platform=self._platform,
                 resolve=self._resolve,
             )
+            for node in plan.nodes:
+                if isinstance(node.op, Image):
+                    for diff_id in node.op.base.config.diff_ids:
+                        lease.keep(diff_id)
             _preface(plan, report)
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             steps = Steps(
@@ -99,6 +103,7 @@ class Builder:
             report(BuildWarning(f"[Warning] One or more build-args [{names}] were not consumed"))
         for reference in request.tags:
             self._store.tag(state.image, reference)
+        self._store.flush()
         report(Built(state.image))
         for name in dict.fromkeys(reference.familiar for reference in request.tags):
             report(Tagged(name))

@@ -65,8 +65,7 @@ def _without_ignored(tree: Tree, dockerfile: str) -> Tree:
     if not isinstance(node, File):
         return tree
     try:
-        text = read_content(node.content, _IGNORE_LIMIT).decode("utf-8", "surrogateescape")
-        patterns = IgnorePatterns.parse(text.splitlines())
+        patterns = IgnorePatterns.read(read_content(node.content, _IGNORE_LIMIT))
     except InvalidInput:
         return tree
     hidden = sorted(path for path in {dockerfile, ".dockerignore"} if patterns.ignored(path))

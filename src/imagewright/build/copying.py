@@ -33,14 +33,16 @@ _ACCOUNTS_LIMIT = 1 << 20
 class Selection:
     """What one COPY or ADD takes over, and from it the digest for the cache key and the layer."""
 
-    def __init__(self, op: CopyFiles | AddFiles, selected: Sequence[Selected]) -> None:
+    def __init__(self, op: CopyFiles | AddFiles, selected: Sequence[Selected], *, context: bool) -> None:
         self._op = op
         self._selected = selected
+        self._context = context
 
     @cached_property
     def digest(self) -> Digest:
         """The digest of all that the layer takes from the sources."""
-        return digest_selection(self._selected, owners=isinstance(self._op, AddFiles))
+        # What comes from the context, archives aside, belongs to root or to whom `--chown` says, whoever had it before.
+        return digest_selection(self._selected, owners=not self._context or isinstance(self._op, AddFiles))
 
     @cached_property
     def label(self) -> str:
@@ -69,6 +71,7 @@ class Selection:
             mode=op.chmod,
             now_ns=now_ns,
             instruction="ADD" if isinstance(op, AddFiles) else "COPY",
+            context=self._context,
         )
         return place(request, selected, destination)
 
@@ -84,7 +87,7 @@ def select_files(op: CopyFiles | AddFiles, source: Tree, *, context: bool, direc
     documents = [
         _written(document, os.path.join(directory, f"document-{n}"), now_ns) for n, document in enumerate(op.documents)
     ]
-    return Selection(op, [*selected, *documents])
+    return Selection(op, [*selected, *documents], context=context)
 
 
 def read_accounts(tree: Tree) -> Accounts:

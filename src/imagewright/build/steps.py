@@ -224,7 +224,7 @@ class Steps:
                     node,
                     [parent],
                     changes.layer,
-                    lambda: self._store.add_layer_directory(changes.layer, changes.directory),
+                    lambda: self._store.add_layer_directory(changes.layer, changes.directory, below=parent.diff_ids),
                     self._clock(),
                 )
             case MakeDirectory(path):
