@@ -269,13 +269,14 @@ class _Parser:
     def _apply(self, entry: Entry, extension: _Extension | None) -> None:
         """Put what extension headers say over what the header says."""
         records = {**self._global, **extension.records} if extension is not None else self._global
-        for keyword, apply in _RECORDS.items():
-            value = records.get(keyword)
-            if value:  # an empty value says that there is none
-                apply(entry, value)
-        xattrs = {
-            decode_xattr_name(keyword): value for keyword, value in records.items() if keyword.startswith(XATTR_PREFIX)
-        }
+        xattrs: dict[str, bytes] = {}
+        for keyword, value in records.items():
+            apply = _RECORDS.get(keyword)
+            if apply is not None:
+                if value:  # an empty value says that there is none
+                    apply(entry, value)
+            elif keyword.startswith(XATTR_PREFIX):
+                xattrs[decode_xattr_name(keyword)] = value
         if xattrs:
             entry.xattrs = xattrs
         if extension is not None:
