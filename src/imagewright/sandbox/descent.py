@@ -44,10 +44,14 @@ class Descent:
 
     def leave(self) -> None:
         """Go up again."""
-        os.close(self._descriptors.pop())
+        left = self._descriptors.pop()
         self._names.pop()
-        if self.here < 0:
-            self._descriptors[-1] = self.open(self._names)
+        try:
+            if self.here < 0:
+                # Nobody else moves directories here, so the one above is the one that we came through.
+                self._descriptors[-1] = os.open("..", _FLAGS, dir_fd=left)
+        finally:
+            os.close(left)
 
     def open(self, names: Sequence[str]) -> int:
         """Return a descriptor of the directory at `names` below the start; the caller closes it."""
