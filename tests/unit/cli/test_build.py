@@ -6,6 +6,7 @@ from click.testing import CliRunner, Result
 
 from imagewright.cli.main import program
 from support.scripted import Answer, ScriptedEngine, scripted_engine
+from support.terminal import terminal
 
 ID = "sha256:" + "0123456789abcdef" * 4
 STREAM = (
@@ -71,3 +72,10 @@ def test_bad_tag_is_refused_before_anything_is_sent(directory: str) -> None:
     assert result.exit_code == 1
     assert result.stderr == "error: invalid reference format: repository name must be lowercase\n"
     assert engine.requests == []
+
+
+def test_build_on_a_terminal(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted_engine({"POST /build": Answer(STREAM)}) as engine, terminal(monkeypatch) as screen:
+        program.main(["build", "-H", engine.host, directory], standalone_mode=False)
+    assert screen.lines[-2].split() == ["✓", "[1/1]", "FROM", "scratch", "0.0s"]
+    assert screen.lines[-1] == "Successfully built 0123456789ab"

@@ -9,6 +9,7 @@ from imagewright.cli.main import program
 from imagewright.engine import ImageQuery
 from imagewright.errors import InvalidInput
 from support.scripted import Answer, scripted_engine
+from support.terminal import terminal
 
 HEX = "0123456789abcdef" * 4
 DIGEST = "sha256:" + "f" * 64
@@ -73,3 +74,15 @@ def test_parse_query() -> None:
 def test_refuses_filter(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_query([text], show_all=False)
+
+
+def test_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Answer(json.dumps([entry(["a:[1]"])]).encode())
+    with scripted_engine({"GET /images/json": answer}) as engine, terminal(monkeypatch) as screen:
+        program.main(["images", "-H", engine.host], standalone_mode=False)
+    head, rule, *rows = [line.split() for line in screen.lines]
+    assert head == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    assert set("".join(rule)) == {"─"}
+    assert rows == [
+        ["a", "[1]", HEX[:12], "2", "hours", "ago", "1.98MB"],
+    ]
