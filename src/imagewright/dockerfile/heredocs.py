@@ -12,7 +12,7 @@ from imagewright.dockerfile.words import split_words
 
 __all__ = ["Marker", "chomp_document", "find_markers", "parse_marker", "rejoin_markers"]
 
-_MARKER = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]+)", re.DOTALL)
+_MARKER = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)", re.DOTALL)
 _BARE = re.compile(r"[0-9]*<<-?")
 _NAME_PART = re.compile(r"'([^']*)'|\"((?:[^\"\\]|\\.)*)\"|\\(.)|([^'\"\\]+)", re.DOTALL)
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)

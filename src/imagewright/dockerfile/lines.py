@@ -38,7 +38,7 @@ class Lines:
 
     Between two steps of the iteration, `document` takes the physical lines that come next. `directives` and `escape`
     are final from the first logical line on. `start` is the number of the current logical line's first physical line,
-    counted from 1, and 0 at the end. Iterating raises InvalidInput for a directive that is wrong, and `start` is where it stands.
+    counted from 1, and 0 at the end. Iterating raises InvalidInput for a directive that is wrong, which `start` names.
     """
 
     def __init__(self, text: str, *, escape: str = "\\", directives: bool = True) -> None:
