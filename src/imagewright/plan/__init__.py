@@ -4,6 +4,7 @@
 nodes it builds on, and the run configuration that its image has afterwards.
 """
 
+from imagewright.plan.changes import apply_changes
 from imagewright.plan.compilation import Resolve, compile  # noqa: A004 - the name of the verb in this field
 from imagewright.plan.graph import Base, Node, Plan, Step
 from imagewright.plan.ops import (
@@ -37,5 +38,6 @@ __all__ = [
     "RunCommand",
     "Scratch",
     "Step",
+    "apply_changes",
     "compile",
 ]

@@ -11,6 +11,10 @@ from imagewright.cancellation import Cancellation
 __all__ = ["Node", "Work", "solve"]
 
 
+# A signal that comes just before the main thread goes to sleep does not wake it: it looks up this often.
+_WAKE_SECONDS = 1.0
+
+
 class Node(Protocol):
     """A node of a graph: it needs the values of its inputs, which are indices of earlier nodes."""
 
@@ -103,7 +107,7 @@ class _Evaluation(Generic[NodeT, Value]):
                 self._begin(heapq.heappop(self._ready))
             if not self._running:
                 return
-            ended, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            ended, _ = wait(self._running, _WAKE_SECONDS, FIRST_COMPLETED)
             for future in ended:
                 self._settle(future)
 
