@@ -5,7 +5,7 @@ Clients send parameters at their default values all the time, so those are accep
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from imagewright.api.go_json import decode
 from imagewright.api.query import Query
@@ -18,7 +18,15 @@ from imagewright.reference import Reference
 __all__ = ["BuildOptions", "parse_build", "parse_platform"]
 
 _DEFAULT_SHM_SIZE = 64 << 20
-_NETWORKS = frozenset({"default", "bridge", "none", "host"})
+Network = Literal["default", "none", "host"]
+# The one network there is goes by the name of the engine's first one too.
+_NETWORKS: dict[str, Network] = {
+    "": "default",
+    "default": "default",
+    "bridge": "default",
+    "none": "none",
+    "host": "host",
+}
 _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
 
@@ -112,12 +120,12 @@ def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
     return tuple(tags)
 
 
-def _network(mode: str) -> str:
+def _network(mode: str) -> Network:
     if mode.startswith("container:"):
         raise Unsupported("the build parameter networkmode=container:... is not supported yet")
-    if mode and mode not in _NETWORKS:
+    if mode not in _NETWORKS:
         raise NotFound(f"network {mode} not found")
-    return mode or "default"
+    return _NETWORKS[mode]
 
 
 def _json(query: Query, name: str, go_type: str, prefix: str = "") -> Any:

@@ -79,7 +79,6 @@ class Transfer(Protocol):
         changes: Sequence[str] = (),
         message: str = "",
         platform: Platform | None = None,
-        report: Reporter = ...,
         cancellation: Cancellation | None = None,
     ) -> Digest:
         """Make an image of one layer from a tar stream, and return its id."""

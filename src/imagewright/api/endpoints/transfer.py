@@ -48,7 +48,6 @@ async def create(call: Call) -> web.StreamResponse:
             changes=tuple(map(presentable, call.query.get_all("changes"))),
             message=presentable(call.query.get("message")),
             platform=platform,
-            report=_reporter(job),
             cancellation=job.cancellation,
         )
         job.answer.write(line(wire.status_message(str(digest))))
