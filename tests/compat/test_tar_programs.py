@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.dockerd import Dockerd, dockerd
-from support.unixhttp import request
 
 from imagewright.archive import Member, Spool, decompress, read_layer, read_tree, write_layer, write_members
 from imagewright.errors import InvalidInput
 from imagewright.filesystem.layer import Layer, Put
 from imagewright.filesystem.tree import Content, Device, Directory, Extent, Fifo, File, Node, Symlink, Tree, walk
 from imagewright.oci import Digest
+from support.dockerd import Dockerd, dockerd
+from support.unixhttp import request
 from unit.archive.raw_tar import END, Stream, header, member, pax
 
 pytestmark = pytest.mark.compat

@@ -18,6 +18,7 @@ from imagewright.reference import Reference
 __all__ = ["BuildOptions", "parse_build", "parse_platform"]
 
 _DEFAULT_SHM_SIZE = 64 << 20
+# The one network there is goes by the name of the engine's first one too.
 _NETWORKS: Mapping[str, Network] = {
     "": "default",
     "default": "default",

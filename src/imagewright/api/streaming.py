@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from aiohttp import StreamReader, web
@@ -48,13 +48,7 @@ async def stream(
     farewell: list[asyncio.TimerHandle] = []
 
     def leave() -> None:
-        job.body.fail(Cancelled("Build cancelled"))
-        job.answer.hurry()
-        # Callbacks of the token may take a while: they kill containers.
-        call.service.threads.start(job.cancellation.cancel)
-        if call.connection:
-            # Half of the connection may be open still, with nobody reading.
-            farewell.append(asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, call.connection.abort))
+        farewell.extend(_stop(call, job))
 
     with call.service.jobs.running(leave), call.on_gone(leave):
         pump = asyncio.create_task(_pump(call, job.body))
@@ -82,6 +76,16 @@ async def stream(
             # aiohttp reads what is left of the body, which two cannot do at a time.
             pump.cancel()
             await asyncio.wait({pump})
+
+
+def _stop(call: Call, job: Job) -> Iterator[asyncio.TimerHandle]:
+    """Stop `job`; yield the timer, if there is one, that ends a connection on which nobody reads."""
+    job.body.fail(Cancelled("Build cancelled"))
+    job.answer.hurry()
+    # Callbacks of the token may take a while: they kill containers.
+    call.service.threads.start(job.cancellation.cancel)
+    if call.connection:
+        yield asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, call.connection.abort)
 
 
 def _finish(work: Callable[[Job], None], job: Job) -> None:

@@ -211,17 +211,9 @@ def container_details(container: Container, driver: str, runtime: str) -> Docume
         "FinishedAt": created,
     }
     config = {
-        **_LEGACY_CONFIG,
+        **_run_config(RunConfig(cmd=container.command, labels={}), MINIMUM),
         "Hostname": container.id[:12],
-        "User": "",
-        "Env": None,
-        "Cmd": container.command,
         "Image": str(container.image),
-        "Volumes": None,
-        "WorkingDir": "",
-        "Entrypoint": None,
-        "OnBuild": None,
-        "Labels": {},
     }
     return {
         "Id": container.id,
@@ -256,21 +248,15 @@ def container_details(container: Container, driver: str, runtime: str) -> Docume
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l"}
 
 
+# Clients warn where one is missing.
+_KERNEL_ABILITIES = (
+    *("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit", "OomKillDisable"),
+    *("IPv4Forwarding", "BridgeNfIptables", "BridgeNfIp6tables"),
+)
+
+
 def system_information(info: EngineInfo, *, now_ns: int, host: str, release: str) -> Document:
     """Return what `docker info` shows; `host` is the machine's name, `release` the version of the daemon."""
-    kernel_abilities = (
-        "MemoryLimit",
-        "SwapLimit",
-        "CpuCfsPeriod",
-        "CpuCfsQuota",
-        "CPUShares",
-        "CPUSet",
-        "PidsLimit",
-        "OomKillDisable",
-        "IPv4Forwarding",
-        "BridgeNfIptables",
-        "BridgeNfIp6tables",
-    )
     return {
         "ID": info.id,
         "Containers": info.containers,
@@ -281,7 +267,7 @@ def system_information(info: EngineInfo, *, now_ns: int, host: str, release: str
         "Driver": info.driver,
         "DriverStatus": [],
         "Plugins": {"Volume": [], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": []},
-        **dict.fromkeys(kernel_abilities, True),
+        **dict.fromkeys(_KERNEL_ABILITIES, True),
         "Debug": False,
         "SystemTime": format_time(now_ns),
         "LoggingDriver": "none",

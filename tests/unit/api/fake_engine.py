@@ -163,7 +163,6 @@ class FakeEngine:
         changes: Sequence[str] = (),
         message: str = "",
         platform: Platform | None = None,
-        report: Reporter = ignore,
         cancellation: Cancellation | None = None,
     ) -> Digest:
         data = read_all(stream)
@@ -171,7 +170,6 @@ class FakeEngine:
         if data.startswith(b"garbage"):
             raise InvalidInput("Error processing tar file(exit status 1): archive/tar: invalid tar header")
         _check(cancellation)
-        report(Status("Importing", subject="layer", current=len(data), total=len(data)))
         return self.add(*([reference.familiar] if reference else []))
 
     def load(

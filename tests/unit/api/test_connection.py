@@ -1,9 +1,14 @@
+import asyncio
 import socket
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from imagewright.api import connection
+from imagewright.api.connection import Connection, Connections
 from unit.api.fake_daemon import FakeDaemon, read_reply
 
 PING = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"
@@ -85,3 +90,111 @@ def test_what_is_no_http(daemon: FakeDaemon) -> None:
 def test_long_request_lines(daemon: FakeDaemon) -> None:
     assert daemon.get("/images/json?x=" + "y" * 60_000).status == 200
     assert daemon.request("GET", "/images/json", headers={"X-Registry-Config": "y" * 60_000}).status == 200
+
+
+class Inner(asyncio.Protocol):
+    """What is behind a connection, reduced to telling what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def connection_made(self, _transport: asyncio.BaseTransport) -> None:
+        self.told.append("made")
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.told.append("lost")
+
+    def data_received(self, data: bytes) -> None:
+        self.told.append(data.decode())
+
+    def pause_writing(self) -> None:
+        self.told.append("pause")
+
+    def resume_writing(self) -> None:
+        self.told.append("resume")
+
+
+class Transport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.told.append(bytes(data).decode())
+
+    def close(self) -> None:
+        self.told.append("close")
+
+    def abort(self) -> None:
+        self.told.append("abort")
+
+
+def pair(*, count: int = 0) -> tuple[Connection, Inner, Transport]:
+    inner, transport = Inner(), Transport()
+    server: Any = lambda: inner  # noqa: E731 - all that is used of a server
+    connections = Connections(server)
+    for _ in range(count):
+        connections.enter()
+    made = connections()
+    made.connection_made(transport)
+    return made, inner, transport
+
+
+def test_everything_is_passed_on() -> None:
+    async def main() -> None:
+        connection, inner, transport = pair()
+        connection.data_received(b"data")
+        connection.pause_writing()
+        connection.resume_writing()
+        connection.abort()
+        connection.connection_lost(None)
+        connection.abort()
+        assert inner.told == ["made", "data", "pause", "resume", "lost"]
+        assert transport.told == ["abort"]
+        assert connection.gone
+
+    asyncio.run(main())
+
+
+def test_nothing_is_passed_on_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_CONNECTION_LIMIT", 1)
+    refused, inner, transport = pair(count=1)
+    refused.data_received(b"data")
+    refused.pause_writing()
+    refused.resume_writing()
+    assert not refused.eof_received()
+    refused.connection_lost(None)
+    assert inner.told == []
+    assert transport.told[0].startswith("HTTP/1.1 503 ")
+    assert transport.told[1:] == ["close"]
+
+
+def test_a_clock_that_runs_out_late_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_GRACE_SECONDS", 0)
+
+    async def main() -> None:
+        late, _, transport = pair()
+        late.data_received(b"GET")
+        assert late.eof_received()
+        late.connection_lost(None)
+        await asyncio.sleep(0.01)
+        late._too_slow()
+        assert transport.told == []
+        with late.on_gone(lambda: transport.told.append("gone")):
+            assert transport.told == ["gone"]
+
+    asyncio.run(main())
+
+
+def test_a_request_that_is_served_is_not_too_slow() -> None:
+    request: Any = SimpleNamespace(content=EMPTY_PAYLOAD)
+
+    async def main() -> None:
+        busy, _, transport = pair()
+        with busy.serving(request):
+            busy._too_slow()
+            busy.data_received(b"more")
+            busy._close_if_idle()
+        assert transport.told == []
+
+    asyncio.run(main())

@@ -13,7 +13,7 @@ def test_characters_that_html_knows_are_escaped() -> None:
 
 
 def test_what_is_no_utf8_becomes_a_replacement_character() -> None:
-    assert encode(["\udcff", {"\udc80k": ("x\ud800",)}]) == b'["\\ufffd",{"\\ufffdk":["x\\ufffd"]}]'
+    assert encode(["\udcff", {"\udc80k": ("x\ud800", 1)}]) == b'["\\ufffd",{"\\ufffdk":["x\\ufffd",1]}]'
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imagewright.api import listen, serve
+from imagewright.api import listen, serve, server
 from imagewright.errors import Conflict, Forbidden, ImagewrightError, InvalidInput, SystemFailure, Unsupported
 from unit.api.fake_daemon import FakeDaemon, running
 from unit.api.fake_engine import FakeEngine
@@ -120,6 +120,24 @@ def test_several_hosts(tmp_path: Path) -> None:
     asyncio.run(main())
     assert found == [True, True]
     assert os.listdir(tmp_path) == []
+
+
+def test_a_job_that_does_not_stop_is_left_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_SHUTDOWN_SECONDS", 0.02)
+    engine, path = FakeEngine(), str(tmp_path / "s")
+    started, go = threading.Event(), threading.Event()
+
+    def stubborn(name: str) -> None:
+        if name == "build":
+            started.set()
+            go.wait(5)
+
+    engine.before = stubborn
+    with running(path, engine) as daemon, daemon.connect() as client:
+        client.sendall(b"POST /build HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\n\r\n")
+        assert started.wait(5)
+        threading.Timer(0.2, go.set).start()
+    assert engine.ended.is_set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

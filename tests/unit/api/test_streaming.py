@@ -1,12 +1,18 @@
+import asyncio
 import json
 import socket
 import struct
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiohttp.web import RequestPayloadError
 
 from imagewright.api import streaming
+from imagewright.api.pipes import Inlet
+from imagewright.errors import InvalidInput
 from unit.api.fake_daemon import FakeDaemon, context, read_reply
 from unit.api.fake_engine import FakeEngine
 
@@ -103,6 +109,32 @@ def test_a_body_that_is_badly_framed(daemon: FakeDaemon, framing: bytes) -> None
         reply = read_reply(client.makefile("rb"))
     assert reply.status in {400, 499}
     assert wait_for(lambda: not daemon.engine.requests or daemon.engine.ended.is_set())
+
+
+def test_a_body_that_is_badly_framed_later(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    # aiohttp's compiled parser keeps it to itself, so that the body seems to stop.
+    monkeypatch.setattr(streaming, "_IDLE_SECONDS", 0.05)
+    with daemon.connect() as client:
+        client.sendall(b"POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"abc"))
+        assert wait_for(lambda: daemon.engine.requests)
+        client.sendall(b"zz\r\n")
+        reply = read_reply(client.makefile("rb"))
+    assert (reply.status, reply.json) == (400, {"message": "the request body stopped coming"})
+
+
+def test_a_body_that_cannot_be_read() -> None:
+    class Content:
+        async def readany(self) -> bytes:
+            raise RequestPayloadError("bad chunk")
+
+    async def main() -> None:
+        inlet = Inlet()
+        call: Any = SimpleNamespace(request=SimpleNamespace(content=Content()))
+        await streaming._pump(call, inlet)
+        with pytest.raises(InvalidInput, match="unexpected EOF"):
+            inlet.read(1)
+
+    asyncio.run(main())
 
 
 def test_messages_are_sent_at_once(daemon: FakeDaemon) -> None:

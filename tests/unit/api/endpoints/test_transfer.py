@@ -12,7 +12,7 @@ def test_import(daemon: FakeDaemon) -> None:
     reply = daemon.request("POST", f"/v1.41/images/create?{query}", b"tar")
     (image,) = daemon.engine.images
     assert reply.status == 200
-    assert reply.messages[-1] == {"status": str(image)}
+    assert reply.messages == [{"status": str(image)}]
     assert daemon.engine.calls == [
         ("import", b"tar", Reference.parse("r:t"), ("ENV A=1", "CMD x"), "m\ufffd", Platform("linux", "amd64"))
     ]
