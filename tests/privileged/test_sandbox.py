@@ -427,6 +427,18 @@ def test_many_at_once(box: Box) -> None:
     assert sorted(codes) == list(range(8))
 
 
+def test_no_descriptor_and_no_thread_is_left(box: Box) -> None:
+    box.shell("true", network="default")
+    box.sandbox.close()
+    descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for network in ("none", "default", "host") * 3:
+        box.shell("echo x; echo y >&2; exit 1", network=network)
+    with pytest.raises(SystemFailure):
+        box.run("/nope", network="default")
+    box.sandbox.close()
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == (descriptors, threads)
+
+
 @pytest.fixture(name="server")
 def make_server() -> Iterator[tuple[str, int]]:
     """A server on every address of the host, and the host's address in its own network."""

@@ -41,7 +41,6 @@ class Limits:
     cpuset_mems: str = ""
     pids: int = 4096
     ulimits: tuple[Ulimit, ...] = ()
-    cgroup_parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

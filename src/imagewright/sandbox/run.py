@@ -126,7 +126,8 @@ class Sandbox:
     def recover(self) -> None:
         """Remove what a killed process left below `state_root`: containers, cgroups, helpers, files. Idempotent.
 
-        Call it before the first `run`. Raises `SystemFailure` if something cannot be ended.
+        Call it before the first `run`. What lies beside a layer that was being made belongs to the layer's owner.
+        Raises `SystemFailure` if something cannot be ended.
         """
         hierarchies = self._find_hierarchies()
         # The runtime first, or it would go on making the container whose processes are being killed.
