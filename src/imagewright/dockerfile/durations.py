@@ -20,6 +20,7 @@ _UNITS = {
 }
 _LARGEST = 2**63 - 1
 _DIGITS = 19  # no more fit
+_LONGEST = 1024
 
 
 def parse_duration(text: str) -> int:
@@ -29,7 +30,7 @@ def parse_duration(text: str) -> int:
     if rest == "0":
         return 0
     invalid = InvalidInput(f"time: invalid duration {_quote(text)}")
-    if not rest:
+    if not rest or len(rest) > _LONGEST:
         raise invalid
     total = 0
     position = 0

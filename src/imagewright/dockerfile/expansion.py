@@ -220,7 +220,7 @@ class _Expansion:
         operand = self._operand("}", "syntax error: missing '}'", keep_escapes=True)
         longest = operand.startswith(operator)
         pattern = parse_pattern(operand.removeprefix(operator))
-        return (remove_prefix if operator == "#" else remove_suffix)(value, pattern, longest=longest)
+        return (remove_prefix if operator == "#" else remove_suffix)(self._spend(value), pattern, longest=longest)
 
     def _replace(self, value: str) -> str:
         every = self._peek() == "/"
@@ -228,4 +228,4 @@ class _Expansion:
             self._position += 1
         pattern = self._operand("/", "syntax error: missing '/' in ${}", keep_escapes=True)
         replacement = self._operand("}", "syntax error: missing '}'")
-        return replace(value, parse_pattern(pattern), replacement, every=every, largest=LARGEST_EXPANSION)
+        return replace(self._spend(value), parse_pattern(pattern), replacement, every=every, largest=LARGEST_EXPANSION)

@@ -6,6 +6,7 @@ quoted has its content taken literally. Beyond that, nothing within `((...))` co
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imagewright.dockerfile.words import split_words
@@ -45,19 +46,19 @@ def rejoin_markers(words: list[str]) -> list[str]:
     """Put `<<` and the word behind it together again."""
     joined: list[str] = []
     for word in words:
-        if joined and _BARE.fullmatch(joined[-1]):
+        if joined and "<<" in joined[-1] and _BARE.fullmatch(joined[-1]):
             joined[-1] += word
         else:
             joined.append(word)
     return joined
 
 
-def find_markers(text: str) -> list[Marker]:
-    """Return the announcements among the words of `text`, in order."""
-    if "<<" not in text:
-        return []
-    words = rejoin_markers(split_words(_without_arithmetic(text), "\\"))
-    return [marker for word in words if "<<" in word and (marker := parse_marker(word))]
+def find_markers(text: str) -> Iterator[Marker]:
+    """Yield the announcements among the words of `text`, in order."""
+    for word in rejoin_markers(split_words(_without_arithmetic(text), "\\")):
+        marker = parse_marker(word) if "<<" in word else None
+        if marker:
+            yield marker
 
 
 def chomp_document(content: str) -> str:

@@ -63,20 +63,20 @@ def replace(value: str, pattern: Pattern, replacement: str, *, every: bool, larg
 
     Raises InvalidInput if the replacements alone would have more than `largest` characters.
     """
-    if pattern.parts == ((),):
-        return value
     _limit(value, pattern)
-    pieces: list[str] = []
-    position = 0
-    while found := _search(value, pattern, position, longest=True, anchored=False):
-        pieces += (value[position : found[0]], replacement)
-        position = found[1]
-        largest -= len(replacement)
-        if largest < 0:
+    if len(pattern.parts) > 1:
+        # The last part is found where it comes last, so that nothing is left for a second match.
+        found = _search(value, pattern, 0, longest=True, anchored=False)
+        return value[: found[0]] + replacement + value[found[1] :] if found else value
+    part = pattern.parts[0]
+    if not part:
+        return value
+    compiled = _compiled(part)
+    if every and len(value) // len(part) * len(replacement) > largest:
+        count = sum(1 for _ in compiled.finditer(value))
+        if count * len(replacement) > largest:
             raise InvalidInput("the result is too large")
-        if not every or position == len(value):
-            break
-    return "".join((*pieces, value[position:]))
+    return compiled.sub(lambda _: replacement, value, count=0 if every else 1)
 
 
 def _search(value: str, pattern: Pattern, begin: int, *, longest: bool, anchored: bool) -> tuple[int, int] | None:

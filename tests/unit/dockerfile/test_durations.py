@@ -18,6 +18,7 @@ from imagewright.errors import InvalidInput
         ("3ms4us5µs6μs7ns", 3_015_007),
         ("0" * 50 + "1s", 10**9),
         ("0." + "1" * 50 + "s", 111_111_111),
+        ("0" * 1023 + "h", 0),
         ("9223372036854775807ns", 2**63 - 1),
     ],
 )
@@ -36,6 +37,7 @@ def test_durations(text: str, nanoseconds: int) -> None:
         ("1s.", 'time: invalid duration "1s."'),
         ("9999999h", 'time: invalid duration "9999999h"'),
         ("99999999999999999999s", 'time: invalid duration "99999999999999999999s"'),
+        ("1s" * 600, f'time: invalid duration "{"1s" * 600}"'),
         ("1", 'time: missing unit in duration "1"'),
         ("1s1", 'time: missing unit in duration "1s1"'),
         ("1.2.3s", 'time: missing unit in duration "1.2.3s"'),

@@ -54,6 +54,7 @@ def test_what_is_no_marker(text: str) -> None:
         ("cat <<A <<-'B' > c", ["A", "B"]),
         ("cat << A <<- B", ["A", "B"]),
         ("cat <<", []),
+        ("cat <<''", []),
         ("cat '<<A' \"x <<B\" \\<<C", []),
         ("echo $((1 <<A)) ((2 << B)) <<C", ["C"]),
         ("echo ((1 <<A", ["A"]),

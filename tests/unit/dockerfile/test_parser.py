@@ -1,6 +1,8 @@
 import json
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -211,3 +213,28 @@ def test_args_before_the_first_stage_are_not_in_it() -> None:
 
     assert [arg.pairs for arg in dockerfile.meta_args] == [(("a", "1"), ("b", None)), (("c", None),)]
     assert isinstance(dockerfile.stages[0].instructions[0], Arg)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"FROM a\n" + b"RUN echo\n" * 5_000,
+        b"FROM a\n" + b"COPY <<E /\nE\n" * 5_000,
+        b"FROM a\nRUN " + b"a " * 500_000,
+        b"FROM a\nENV a=" + b'"\\"\' ' * 50_000,
+        b"FROM a\nRUN " + b"--mount=a " * 30_000 + b"b",
+        b"FROM a\nRUN a" + b"\\\n" * 100_000,
+        b"FROM a\nRUN " + b"<<a " * 50_000,
+        b"FROM a\nRUN <<a " + b"((" * 50_000,
+        b"# escape =" + b" " * 1_000_000 + b"x",
+        b"FROM a\nCMD [" + b'"a",' * 50_000,
+        b"FROM a\nHEALTHCHECK --interval=" + b"1s" * 100_000 + b" CMD a",
+    ],
+    ids=range(11),
+)
+def test_time_grows_with_the_size_alone(data: bytes) -> None:
+    begin = process_time()
+    with suppress(DockerfileError):
+        parse(data)
+
+    assert process_time() - begin < 2  # a tenth of it is usual; what is quadratic takes minutes

@@ -87,6 +87,10 @@ def test_replacements_are_bounded() -> None:
         replace("aaa", parse_pattern("a"), "bb", every=True, largest=5)
 
 
+def test_replacements_of_the_largest_size() -> None:
+    assert replace("aba", parse_pattern("a"), "bb", every=True, largest=4) == "bbbbb"
+
+
 def test_comparisons_are_bounded() -> None:
     value = "a" * 100_000
     pattern = parse_pattern("*" + "a?" * 1000 + "b")
