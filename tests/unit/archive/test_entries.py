@@ -102,13 +102,7 @@ def test_long_gnu_names_are_for_the_next_member_only() -> None:
 def test_records_override_the_header_for_the_next_member_only() -> None:
     records = {b"path": "ä/long".encode(), b"mtime": b"1.5", b"uid": b"3000000", b"gid": b"4000000", b"size": b"3"}
     (first, content), (second, _) = read(pax(records) + header() + padded(b"abc") + header(b"g") + END)
-    assert (first.path, first.mtime_ns, first.uid, first.gid, content) == (
-        "ä/long",
-        15 * 10**8,
-        3000000,
-        4000000,
-        b"abc",
-    )
+    assert (first.path, first.mtime_ns, first.uid, first.gid, content) == ("ä/long", 15 * 10**8, 3000000, 4000000, b"abc")
     assert (second.path, second.mtime_ns, second.uid) == ("g", 0, 0)
 
 
