@@ -98,8 +98,8 @@ def _cases() -> list[Case]:
 
 
 def _case(fields: dict[str, Any]) -> Case:
-    lists = {key: tuple(fields.pop(key)) for key in ("sources", "without") if key in fields}
-    return Case(from_=fields.pop("from", False), **lists, **fields)
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return Case(from_=values.pop("from", False), **values)
 
 
 _CASES = _cases()
@@ -186,8 +186,7 @@ def _node(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Node:
     if info.isfifo():
         return Fifo(**inode)
     if info.ischr() or info.isblk():
-        kind = "character" if info.ischr() else "block"
-        return Device(**inode, kind=kind, major=info.devmajor, minor=info.devminor)
+        return Device(**inode, kind="character" if info.ischr() else "block", major=info.devmajor, minor=info.devminor)
     reader = tar.extractfile(info)
     assert reader is not None
     data = reader.read()

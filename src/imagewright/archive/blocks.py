@@ -53,6 +53,10 @@ class Blocks:
 
     def take(self, size: int) -> bytes:
         """Return exactly `size` bytes."""
+        start = self._at
+        if start + size <= len(self._buffer):
+            self._at = start + size
+            return self._buffer[start : self._at]
         return b"".join(self.pieces(size))
 
     def pieces(self, size: int) -> Iterator[memoryview]:

@@ -47,12 +47,14 @@ class Builder:
         self._surely_short_name = limits.component // 4
 
     def put(self, path: str, node: Node) -> None:
-        """Have `node` at `path`; a directory over a directory keeps what is below, anything else replaces it."""
+        """Have `node` at `path`; a directory over a directory keeps what is below, anything else replaces it.
+
+        A root that is no directory is passed over, as the engine does.
+        """
         parent, name = self._locate(path)
         if not name:
-            if not isinstance(node, Directory):
-                raise InvalidInput("the root of an archive cannot be anything but a directory")
-            parent.node = node
+            if isinstance(node, Directory):
+                parent.node = node
             return
         there = parent.children.get(name)
         if there is None:

@@ -35,6 +35,7 @@ Kind = Literal["file", "directory", "symlink", "link", "character", "block", "fi
 
 _SECOND = 1_000_000_000
 _NO_XATTRS: Mapping[str, bytes] = {}
+_SPARSE_NUMBERS = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
 # What a global header cannot say sensibly of all members that follow it.
 _NEVER_GLOBAL = (b"path", b"linkpath", b"size", b"GNU.sparse.")
 # The last id, all ones, means "leave it" to the kernel.
@@ -166,8 +167,11 @@ class _Parser:
             verify(block, fields[6])
             if fields[7] not in _EXTENSIONS:
                 return self._entry(block, fields, extension)
-            extension = extension or _Extension({}, [])
-            self._extend(extension, fields)
+            if fields[7] == b"g":
+                self._extend_all(fields)
+            else:
+                extension = extension or _Extension({}, [])
+                self._extend(extension, fields)
         raise invalid_header()
 
     def finish(self, entry: Entry) -> None:
@@ -186,8 +190,24 @@ class _Parser:
         if block is not None and self._blocks.block() not in {None, ZERO_BLOCK}:
             raise invalid_header()
 
+    def _extend_all(self, fields: tuple[bytes, ...]) -> None:
+        """Read the content of a global header; an archive may end after it, as git's of nothing does."""
+        records = parse_records(self._extension_data(fields))
+        self._global.update(item for item in records if not item[0].startswith(_NEVER_GLOBAL))
+
     def _extend(self, extension: _Extension, fields: tuple[bytes, ...]) -> None:
-        """Read the content of an extension header into `extension`, or into what holds for all members to come."""
+        """Read the content of a header that is about the next member into `extension`."""
+        data = self._extension_data(fields)
+        if fields[7] == b"x":
+            records = parse_records(data)
+            extension.records = dict(records)
+            extension.sparse_numbers = [value for keyword, value in records if keyword in _SPARSE_NUMBERS]
+        elif fields[7] == b"L":
+            extension.path = parse_text(data)
+        else:
+            extension.link = parse_text(data)
+
+    def _extension_data(self, fields: tuple[bytes, ...]) -> bytes:
         size = parse_number(fields[4])
         if size < 0:
             raise invalid_header()
@@ -195,19 +215,7 @@ class _Parser:
         data = self._blocks.take(size)
         end = self._blocks.offset
         self._blocks.skip_to(end + -end % BLOCK)
-        match fields[7]:
-            case b"x":
-                records = parse_records(data)
-                extension.records = dict(records)
-                extension.sparse_numbers = [
-                    value for keyword, value in records if keyword in {b"GNU.sparse.offset", b"GNU.sparse.numbytes"}
-                ]
-            case b"g":
-                self._global.update(item for item in parse_records(data) if not item[0].startswith(_NEVER_GLOBAL))
-            case b"L":
-                extension.path = parse_text(data)
-            case _:
-                extension.link = parse_text(data)
+        return data
 
     def _count_extension(self, size: int) -> None:
         self._extended += size
@@ -261,13 +269,14 @@ class _Parser:
     def _apply(self, entry: Entry, extension: _Extension | None) -> None:
         """Put what extension headers say over what the header says."""
         records = {**self._global, **extension.records} if extension is not None else self._global
-        for keyword, apply in _RECORDS.items():
-            value = records.get(keyword)
-            if value:  # an empty value says that there is none
-                apply(entry, value)
-        xattrs = {
-            decode_xattr_name(keyword): value for keyword, value in records.items() if keyword.startswith(XATTR_PREFIX)
-        }
+        xattrs: dict[str, bytes] = {}
+        for keyword, value in records.items():
+            apply = _RECORDS.get(keyword)
+            if apply is not None:
+                if value:  # an empty value says that there is none
+                    apply(entry, value)
+            elif keyword.startswith(XATTR_PREFIX):
+                xattrs[decode_xattr_name(keyword)] = value
         if xattrs:
             entry.xattrs = xattrs
         if extension is not None:

@@ -57,12 +57,12 @@ class Accounts:
         groups: dict[str, int] = {}
         memberships: dict[str, list[int]] = {}
         for fields in _lines(group, "group"):
-            gid_or_none = _listed_id(fields[2]) if len(fields) >= 3 else None
-            if gid_or_none is None:
+            listed = _listed_id(fields[2]) if len(fields) >= 3 else None
+            if listed is None:
                 continue
-            groups.setdefault(fields[0], gid_or_none)
-            for member in fields[3].split(",") if len(fields) > 3 else ():
-                memberships.setdefault(member.strip(), []).append(gid_or_none)
+            groups.setdefault(fields[0], listed)
+            for member in filter(None, map(str.strip, fields[3].split(","))) if len(fields) > 3 else ():
+                memberships.setdefault(member, []).append(listed)
         return cls(users, users_by_id, groups, {name: tuple(gids) for name, gids in memberships.items()})
 
     def resolve_user(self, text: str) -> User:

@@ -4,14 +4,14 @@ https://docs.docker.com/reference/dockerfile/#copy. Where the engines differ: do
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imagewright.errors import InvalidInput
 from imagewright.filesystem.draft import Draft, DraftDirectory
 from imagewright.filesystem.layer import Layer, Put
 from imagewright.filesystem.links import clean, resolve
 from imagewright.filesystem.selection import Selected, select
-from imagewright.filesystem.tree import Device, Directory, Fifo, File, Node, Symlink, Tree, find
+from imagewright.filesystem.tree import Directory, File, Node, Symlink, Tree, find
 
 __all__ = ["CopyRequest", "copy", "place", "workdir_layer"]
 
@@ -79,6 +79,8 @@ def place(request: CopyRequest, selected: Sequence[Selected], destination: Tree)
             parent, _, name = base.rpartition("/")
             if inside or isinstance(draft.find(base), DraftDirectory | Directory):
                 parent, name = base, one.name
+                if "/" in name or name in {"", ".", ".."}:
+                    raise InvalidInput(f"failed to copy files: cannot call a file {name!r}")
             _check_directory(draft, parent)
             _put(draft.open(parent, made), parent, name, _Copies(request).of(one.node))
     return draft.finish()
@@ -143,45 +145,43 @@ class _Copies:
 
 def _rebuilt(node: Node, mode: int, uid: int, gid: int) -> Node:
     time, xattrs = node.mtime_ns, node.xattrs
-    match node:
-        case File():
-            return File(mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs, content=node.content)
-        case Directory():
-            return Directory(mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs)
-        case Symlink():
-            # Linux knows no other mode for a link, whatever a tar says.
-            return Symlink(mode=0o777, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs, target=node.target)
-        case Device(kind=kind, major=major, minor=minor):
-            return Device(
-                mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs, kind=kind, major=major, minor=minor
-            )
-        case Fifo():
-            return Fifo(mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs)
+    if isinstance(node, File):
+        return File(mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs, content=node.content)
+    if isinstance(node, Directory):
+        return Directory(mode=mode, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs)
+    if isinstance(node, Symlink):
+        # Linux knows no other mode for a link, whatever a tar says.
+        return Symlink(mode=0o777, uid=uid, gid=gid, mtime_ns=time, xattrs=xattrs, target=node.target)
+    return replace(node, mode=mode, uid=uid, gid=gid)
 
 
 def _copy_directory(request: CopyRequest, source: Directory, target: DraftDirectory, path: str) -> None:
     copies = _Copies(request)
     stack = [(source, target, path)]
     while stack:
-        directory, here, place_ = stack.pop()
+        directory, here, parent = stack.pop()
         for name, node in directory.children.items():
             copied = copies.of(node)
             if isinstance(node, Directory) and isinstance(copied, Directory):
                 _check_name(name)
                 there = here.child(name)
                 if not (there is None or isinstance(there, DraftDirectory | Directory)):
-                    raise InvalidInput(f"failed to copy files: cannot copy to non-directory: /{place_}/{name}")
-                stack.append((node, here.open(name, copied, copied), f"{place_}/{name}".lstrip("/")))
+                    raise InvalidInput(f"failed to copy files: cannot copy to non-directory: {_shown(parent, name)}")
+                stack.append((node, here.open(name, copied, copied), f"{parent}/{name}"))
             else:
-                _put(here, place_, name, copied)
+                _put(here, parent, name, copied)
 
 
-def _put(here: DraftDirectory, path: str, name: str, node: Node) -> None:
+def _put(here: DraftDirectory, parent: str, name: str, node: Node) -> None:
     _check_name(name)
     if isinstance(here.child(name), DraftDirectory | Directory):
-        where = f"{path}/{name}".lstrip("/")
-        raise InvalidInput(f"failed to copy files: cannot replace to directory /{where} with file")
+        raise InvalidInput(f"failed to copy files: cannot replace to directory {_shown(parent, name)} with file")
     here.children[name] = node
+
+
+def _shown(parent: str, name: str) -> str:
+    """Return a path as a person writes it."""
+    return f"/{parent}/{name}".replace("//", "/")
 
 
 def _check_name(name: str) -> None:
@@ -201,6 +201,7 @@ def _unpack(archive: Layer, base: str, draft: Draft, now_ns: int) -> None:
     """
     made = Directory(mode=0o755, mtime_ns=now_ns)
     rebuilt: dict[int, Node] = {}
+    opened: dict[str, DraftDirectory] = {}
     for change in archive.changes:
         parent, _, name = change.path.rpartition("/")
         _check_name(name if isinstance(change, Put) else ".wh.")
@@ -210,7 +211,14 @@ def _unpack(archive: Layer, base: str, draft: Draft, now_ns: int) -> None:
         if node is None:
             old = change.node
             node = rebuilt[id(old)] = _rebuilt(old, old.mode, old.uid, old.gid)
-        here = draft.open(f"{base}/{draft.resolve(parent, base)}".strip("/"), made)
+        here = opened.get(parent)
+        if here is None:
+            real = draft.resolve(parent, base)
+            here = draft.open(f"{base}/{real}".strip("/"), made)
+            if real == parent:
+                opened[parent] = here
+            else:
+                opened.clear()  # a member that comes by a link may replace anything
         if isinstance(node, Directory):
             here.open(name, node, node)
         else:

@@ -1,9 +1,9 @@
 import pytest
-from unit.archive.raw_tar import Stream
 
 from imagewright.archive import Limits
 from imagewright.archive.blocks import Blocks
 from imagewright.errors import InvalidInput
+from unit.archive.raw_tar import Stream
 
 DATA = bytes(range(256)) * 8
 
@@ -29,9 +29,9 @@ def test_pieces_stay_as_they_were() -> None:
 
 
 def test_the_end_within_a_block_or_a_piece_is_unexpected() -> None:
-    with pytest.raises(InvalidInput, match="^unexpected EOF$"):
+    with pytest.raises(InvalidInput, match=r"^unexpected EOF$"):
         Blocks(Stream(DATA[:511], 7), Limits()).block()
-    with pytest.raises(InvalidInput, match="^unexpected EOF$"):
+    with pytest.raises(InvalidInput, match=r"^unexpected EOF$"):
         Blocks(Stream(DATA[:511], 7), Limits()).take(512)
 
 

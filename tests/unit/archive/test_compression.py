@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 from backports import zstd
-from unit.archive.raw_tar import END, Stream, member
 
 from imagewright.archive import Limits, decompress
 from imagewright.archive import compression as module
 from imagewright.archive.stream import Readable
 from imagewright.errors import InvalidInput
+from unit.archive.raw_tar import END, Stream, member
 
 CODECS: dict[str, Callable[[bytes], bytes]] = {
     "identity": bytes,
@@ -73,7 +73,7 @@ def test_refuses_other_things_at_the_end(compress: Callable[[bytes], bytes]) -> 
 def test_a_stream_cut_anywhere_ends_unexpectedly(compress: Callable[[bytes], bytes]) -> None:
     whole = compress(b"some text that is not short " * 3)
     for end in range(10, len(whole)):
-        with pytest.raises(InvalidInput, match="^unexpected EOF$"):
+        with pytest.raises(InvalidInput, match=r"^unexpected EOF$"):
             read_all(decompress(Stream(whole[:end])))
 
 
@@ -92,7 +92,7 @@ def test_damage_is_noticed(compress: Callable[[bytes], bytes]) -> None:
 def test_the_reason_names_the_compression() -> None:
     whole = bytearray(gzip.compress(b"abc"))
     whole[-8] ^= 1
-    with pytest.raises(InvalidInput, match="^gzip: "):
+    with pytest.raises(InvalidInput, match=r"^gzip: "):
         read_all(decompress(Stream(bytes(whole))))
 
 
@@ -126,7 +126,7 @@ def test_a_small_content_may_be_compressed_well() -> None:
 
 def test_xz_that_wants_too_much_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_XZ_MEMORY", 1 << 20)
-    with pytest.raises(InvalidInput, match="^xz: Memory usage limit"):
+    with pytest.raises(InvalidInput, match=r"^xz: Memory usage limit"):
         read_all(decompress(Stream(lzma.compress(b"x"))))
 
 
@@ -135,7 +135,7 @@ def test_zstd_with_too_large_a_window_is_refused(monkeypatch: pytest.MonkeyPatch
     data = compressor.compress(os.urandom(100)) + compressor.flush()
     assert len(read_all(decompress(Stream(data)))) == 100
     monkeypatch.setattr(module, "_ZSTD_WINDOW_LOG", 20)
-    with pytest.raises(InvalidInput, match="^zstd: "):
+    with pytest.raises(InvalidInput, match=r"^zstd: "):
         read_all(decompress(Stream(data)))
 
 

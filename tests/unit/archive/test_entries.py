@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from unit.archive.raw_tar import END, Stream, header, member, padded, pax
 
 from imagewright.archive import Entry, Limits, read_entries
 from imagewright.errors import InvalidInput
+from unit.archive.raw_tar import END, Stream, header, member, padded, pax
 
 INVALID = "^archive/tar: invalid tar header$"
 CUT = "^unexpected EOF$"
@@ -102,7 +102,13 @@ def test_long_gnu_names_are_for_the_next_member_only() -> None:
 def test_records_override_the_header_for_the_next_member_only() -> None:
     records = {b"path": "ä/long".encode(), b"mtime": b"1.5", b"uid": b"3000000", b"gid": b"4000000", b"size": b"3"}
     (first, content), (second, _) = read(pax(records) + header() + padded(b"abc") + header(b"g") + END)
-    assert (first.path, first.mtime_ns, first.uid, first.gid, content) == ("ä/long", 15 * 10**8, 3000000, 4000000, b"abc")
+    assert (first.path, first.mtime_ns, first.uid, first.gid, content) == (
+        "ä/long",
+        15 * 10**8,
+        3000000,
+        4000000,
+        b"abc",
+    )
     assert (second.path, second.mtime_ns, second.uid) == ("g", 0, 0)
 
 
@@ -230,7 +236,11 @@ def test_what_follows_the_end_is_read_and_passed_over() -> None:
     assert stream.read(1) == b""
 
 
-@pytest.mark.parametrize("data", [pax({b"uid": b"1"}), pax({b"uid": b"1"}) + END, pax({b"a": b"b"}, b"g") + END])
+def test_an_archive_of_nothing_may_have_a_global_header() -> None:
+    assert read(pax({b"comment": b"1234"}, kind=b"g") + END) == []
+
+
+@pytest.mark.parametrize("data", [pax({b"uid": b"1"}), pax({b"uid": b"1"}) + END, member(b"", b"x\0", kind=b"L") + END])
 def test_an_extension_of_nothing_is_cut(data: bytes) -> None:
     with pytest.raises(InvalidInput, match=CUT):
         read(data)
@@ -365,7 +375,7 @@ def test_holes_count_against_the_limit(make: Callable[[], bytes]) -> None:
 def test_refuses_sparse_maps_that_cannot_be() -> None:
     fields = {"sparse": sparse_entries((0, 5)), "realsize": b"%011o\0" % 4}
     with pytest.raises(InvalidInput, match=INVALID):
-        read(header(size=5, kind=b"S", **fields) + padded(b"abcde") + END)
+        read(header(kind=b"S", **fields, size=5) + padded(b"abcde") + END)
     with pytest.raises(InvalidInput, match=INVALID):
         read(pax({b"GNU.sparse.map": b"0,5,7"}) + member(b"f", b"abcde") + END)
     with pytest.raises(InvalidInput, match=INVALID):  # more map than content
@@ -376,7 +386,7 @@ def test_refuses_sparse_maps_that_cannot_be() -> None:
 
 def test_refuses_sparse_maps_that_are_too_long() -> None:
     fields = {"sparse": sparse_entries((0, 0)), "realsize": bytes(12), "continued": b"\1"}
-    data = header(kind=b"S", **fields) + (bytes(504) + b"\1" + bytes(7)) * 10
+    data = header(size=0, kind=b"S", **fields) + (bytes(504) + b"\1" + bytes(7)) * 10
     with pytest.raises(InvalidInput, match=TOO_LONG):
         read(data + END, Limits(header=4096))
 
@@ -384,7 +394,7 @@ def test_refuses_sparse_maps_that_are_too_long() -> None:
 def test_a_huge_hole_is_refused_at_once() -> None:
     fields = {"sparse": sparse_entries((0, 0)), "realsize": b"\x80" + bytes(5) + b"\x01" + bytes(5)}
     with pytest.raises(InvalidInput, match="unpack"):
-        read(header(kind=b"S", **fields) + END)
+        read(header(size=0, kind=b"S", **fields) + END)
 
 
 def test_a_hole_larger_than_a_chunk_is_zeros() -> None:

@@ -1,8 +1,8 @@
 import pytest
-from unit.archive.raw_tar import header
 
 from imagewright.archive.header import FIELDS, checksum, parse_number, parse_text, verify
 from imagewright.errors import InvalidInput
+from unit.archive.raw_tar import header
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_reads_octal_and_base_256(field: bytes, number: int) -> None:
     ],
 )
 def test_refuses_other_numbers(field: bytes) -> None:
-    with pytest.raises(InvalidInput, match="^archive/tar: invalid tar header$"):
+    with pytest.raises(InvalidInput, match=r"^archive/tar: invalid tar header$"):
         parse_number(field)
 
 

@@ -107,7 +107,9 @@ def test_reads_times(value: bytes, time_ns: int) -> None:
     assert parse_time(value) == time_ns
 
 
-@pytest.mark.parametrize("value", [b"", b".5", b"1e5", b"1.-5", b"--1", b"1.5x", b"9" * 100_000, b"9223372036854775808"])
+@pytest.mark.parametrize(
+    "value", [b"", b".5", b"1e5", b"1.-5", b"--1", b"1.5x", b"9" * 100_000, b"9223372036854775808"]
+)
 def test_refuses_other_times(value: bytes) -> None:
     with pytest.raises(InvalidInput, match=INVALID):
         parse_time(value)
