@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from types import TracebackType
 from typing import Self
@@ -55,6 +56,9 @@ class Sandbox:
         """
         cancellation.check()
         cwd = _check(request)
+        if "pids" not in self._find_hierarchies().controllers():
+            # A precaution that this machine cannot take should not keep it from building.
+            request = replace(request, limits=replace(request.limits, pids=0))
         runtime = find_runtime(self._runtime)
         stop = StopSignal()
         forget = cancellation.on_cancel(stop.set)
