@@ -128,6 +128,16 @@ class Box:
     def shell(self, script: str, **changes: Any) -> Outcome:
         return self.run("sh", "-c", script, **changes)
 
+    def groups(self) -> list[Path]:
+        """The control groups of this sandbox's containers, in every hierarchy."""
+        return [
+            root / name
+            for root in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir())
+            if root.is_dir()
+            for name in os.listdir(root)
+            if f"/{name}".startswith(self.sandbox._cgroup_prefix)
+        ]
+
     def leavings(self) -> list[str]:
         """Whatever there is on this machine that belongs to the sandbox."""
         found = []
@@ -138,8 +148,7 @@ class Box:
                 if str(self.root).encode() in environment + command and int(name) != os.getpid():
                     found.append(f"process {name} {command!r}")
         found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.root) in line]
-        for directory, names, _ in os.walk("/sys/fs/cgroup"):
-            found += [f"{directory}/{name}" for name in names if len(name) == 64]
+        found += [str(path) for path in self.groups()]
         for name in ("bundles", "runtime"):
             found += [str(path) for path in (self.root / "state" / name).glob("*")]
         return found + [str(path) for path in self.root.glob("*.work")]
@@ -390,8 +399,7 @@ class TestCancellation:
 
         def output(_channel: Channel, _data: bytes) -> None:
             cancellation.cancel()
-            group = f"*/imagewright/*/{request.container_id}/cgroup.procs"
-            wait_until(lambda: not any(path.read_text() for path in Path("/sys/fs/cgroup").glob(group)))
+            wait_until(lambda: not box.groups())
             killed.append(True)
 
         with pytest.raises(Cancelled):

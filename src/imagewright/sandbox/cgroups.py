@@ -75,11 +75,9 @@ class Hierarchies:
                     break
         return gone
 
-    def remove_empty(self, cgroup: str) -> None:
-        """Remove `cgroup` where nothing is below it; raises nothing."""
-        for root in self._roots():
-            with contextlib.suppress(OSError):
-                os.rmdir(root + cgroup)
+    def find(self, prefix: str) -> set[str]:
+        """Return the names of the groups, of any hierarchy, that begin with `prefix` (`/` and more of a name)."""
+        return {f"/{name}" for root in self._roots() for name in os.listdir(root) if f"/{name}".startswith(prefix)}
 
     def _roots(self) -> list[str]:
         return [mountpoint for mountpoint, _ in self.legacy] + ([self.unified] if self.unified else [])

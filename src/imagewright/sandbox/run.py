@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from types import TracebackType
 from typing import Self
@@ -38,8 +39,9 @@ class Sandbox:
         self._state_root = os.path.realpath(state_root)
         self._runtime = runtime
         self._environment = environment(self._state_root)
-        # By the state root, so that two engines on one machine do not kill each other's containers.
-        self._cgroup_parent = f"/imagewright/{sha256(os.fsencode(self._state_root)).hexdigest()[:12]}"
+        # With the state root in it, so that two engines on one machine do not kill each other's containers; and without
+        # a group for all of them, which nobody could remove while another engine is making its own in it.
+        self._cgroup_prefix = f"/imagewright-{sha256(os.fsencode(self._state_root)).hexdigest()[:12]}-"
         self._hierarchies: Hierarchies | None = None
         self._ending: list[SlirpNetwork] = []
         self._lock = threading.Lock()
@@ -54,6 +56,9 @@ class Sandbox:
         """
         cancellation.check()
         cwd = _check(request)
+        if "pids" not in self._find_hierarchies().controllers():
+            # A precaution that this machine cannot take should not keep it from building.
+            request = replace(request, limits=replace(request.limits, pids=0))
         runtime = find_runtime(self._runtime)
         stop = StopSignal()
         forget = cancellation.on_cancel(stop.set)
@@ -103,7 +108,7 @@ class Sandbox:
     @contextlib.contextmanager
     def _cgroup(self, request: RunRequest) -> Iterator[str]:
         """Yield the name of the container's control group, and see that it is gone at the end."""
-        cgroup = f"{self._cgroup_parent}/{request.container_id}"
+        cgroup = self._cgroup_prefix + request.container_id
         try:
             yield cgroup
         finally:
@@ -131,9 +136,9 @@ class Sandbox:
         """
         hierarchies = self._find_hierarchies()
         # The runtime first, or it would go on making the container whose processes are being killed.
-        if not end_processes(self._state_root) or not hierarchies.remove(self._cgroup_parent):
+        ended = end_processes(self._state_root)
+        if not ended or not all(map(hierarchies.remove, hierarchies.find(self._cgroup_prefix))):
             raise SystemFailure("a container of an earlier run cannot be ended")
-        hierarchies.remove_empty(os.path.dirname(self._cgroup_parent))
         for name in ("bundles", "runtime"):
             shutil.rmtree(f"{self._state_root}/{name}", ignore_errors=True)
 
@@ -146,14 +151,11 @@ class Sandbox:
             return self._runtime or "runc"
 
     def close(self) -> None:
-        """Wait for what is ending, and give back what is held; no `run` may be under way. Idempotent."""
+        """Wait for the network helpers that are ending; no `run` may be under way. Idempotent."""
         with self._lock:
             ending, self._ending = self._ending, []
         for network in ending:
             network.join()
-        if self._hierarchies is not None:
-            self._hierarchies.remove_empty(self._cgroup_parent)
-            self._hierarchies.remove_empty(os.path.dirname(self._cgroup_parent))
 
     def __enter__(self) -> Self:
         return self

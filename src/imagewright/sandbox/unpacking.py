@@ -6,7 +6,6 @@ https://docs.kernel.org/filesystems/overlayfs.html#whiteouts-and-opaque-director
 import errno
 import os
 import stat
-from itertools import zip_longest
 
 from imagewright.archive import Contents
 from imagewright.errors import InvalidInput, SystemFailure
@@ -40,9 +39,9 @@ def unpack(layer: Layer, directory: str, parent: Tree) -> None:
     try:
         with Descent(directory) as descent, Contents() as contents:
             unpacking = _Unpacking(descent, contents, parent)
-            for change, following in zip_longest(layer.changes, layer.changes[1:]):
+            for change in layer.changes:
                 path = change.path
-                unpacking.write(change, following)
+                unpacking.write(change)
             unpacking.finish()
     except OSError as error:
         reason = os.strerror(error.errno or 0)
@@ -64,20 +63,18 @@ class _Unpacking:
         self._opaque: set[str] = set()
         self._removed: set[str] = set()
 
-    def write(self, change: Change, following: Change | None) -> None:
-        """Carry out `change`; `following` is the one after it."""
+    def write(self, change: Change) -> None:
+        """Carry out `change`."""
         if change.path and not _NO_NAMES.isdisjoint(change.path.split("/")):
             raise InvalidInput(f"the layer cannot be unpacked: {change.path!r} is no path for a file")
         if isinstance(change, Put):
             self._put(change.path, change.node)
         elif isinstance(change, Opaque):
             self._hide(change.path)
-        elif following is not None and f"{following.path}/".startswith(f"{change.path}/"):
-            # A file in its place hides what was there, and a directory does if it is opaque.
-            self._removed.add(change.path)
         elif self._below(change.path) is not None:
             # Where there is nothing to hide, overlayfs would show the whiteout itself.
             self._make_whiteout(self._go_to_parent(change.path))
+            self._removed.add(change.path)
 
     def finish(self) -> None:
         """Leave every directory."""
@@ -102,6 +99,7 @@ class _Unpacking:
             return
         name = self._go_to_parent(path)
         here = self._descent.here
+        self._make_room(name, path)
         first = self._linked.setdefault(id(node), path)
         if first != path:
             self._link(first, name)
@@ -182,11 +180,19 @@ class _Unpacking:
 
     def _make_directory(self, name: str, path: str) -> None:
         """Make the directory `path`, whose last name is `name`, where one is, and go there."""
+        replaces = self._make_room(name, path)
         os.mkdir(name, 0o700, dir_fd=self._descent.here)
         self._descent.enter(name)
         self._path = path
-        if path in self._removed:
+        if replaces:
             os.setxattr(self._descent.here, OPAQUE, b"y")
+
+    def _make_room(self, name: str, path: str) -> bool:
+        """Take away the whiteout at `path`, if there is one, for what replaces it; return whether there was."""
+        if path not in self._removed:
+            return False
+        os.unlink(name, dir_fd=self._descent.here)
+        return True
 
 
 def _make_special(directory: int, name: str, node: Node) -> None:

@@ -70,9 +70,16 @@ def test_a_frozen_group_is_thawed_and_a_group_of_version_two_killed_at_once(tmp_
 def test_removal_takes_what_is_below_too_and_is_idempotent(tmp_path: Path) -> None:
     hierarchies = Hierarchies(((str(tmp_path / "1"), frozenset({"cpu"})),), str(tmp_path / "2"))
     for number in "12":
-        group(tmp_path / number, "p/g/inner")
-    assert hierarchies.remove("/p/g") is True
-    assert hierarchies.remove("/p/g") is True
-    hierarchies.remove_empty("/p")
-    hierarchies.remove_empty("/p")
+        group(tmp_path / number, "g/inner")
+    assert hierarchies.remove("/g") is True
+    assert hierarchies.remove("/g") is True
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["1", "2"]
+
+
+def test_groups_by_the_beginning_of_their_names(tmp_path: Path) -> None:
+    hierarchies = Hierarchies(((str(tmp_path / "1"), frozenset({"cpu"})),), str(tmp_path / "2"))
+    group(tmp_path, "1/a-x/a-z")
+    group(tmp_path, "1/ab")
+    group(tmp_path, "2/a-x")
+    group(tmp_path, "2/a-y")
+    assert hierarchies.find("/a-") == {"/a-x", "/a-y"}
