@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.builder import archive
-from support.dockerd import Dockerd, dockerd
-from support.unixhttp import request
 
 from imagewright.dockerfile import (
     Command,
@@ -22,6 +19,9 @@ from imagewright.dockerfile import (
     expand_words,
     parse,
 )
+from support.builder import archive
+from support.dockerd import Dockerd, dockerd
+from support.unixhttp import request
 
 pytestmark = pytest.mark.compat
 

@@ -165,4 +165,5 @@ def _check_export(running: Daemon, image: object) -> None:
 def _cgroups(data_root: str) -> list[Path]:
     """Return the control groups of the sandbox at `data_root`, which are named after it."""
     name = hashlib.sha256(f"{data_root}/run".encode()).hexdigest()[:12]
-    return list(Path("/sys/fs/cgroup").rglob(f"imagewright/{name}"))
+    tops = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]
+    return [path for top in tops if top.is_dir() for path in top.glob(f"imagewright-{name}*")]
