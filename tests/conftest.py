@@ -13,8 +13,8 @@ settings.register_profile("fuzz", deadline=None, max_examples=int(os.environ.get
 settings.load_profile("imagewright")
 
 _PROGRAMS = {
-    "privileged": ("runc", "slirp4netns", "busybox", "unshare"),
-    "compat": ("runc", "slirp4netns", "busybox", "unshare", "dockerd", "docker"),
+    "privileged": ("runc", "slirp4netns", "busybox", "unshare", "ps"),
+    "compat": ("runc", "slirp4netns", "busybox", "unshare", "ps", "dockerd", "docker"),
 }
 
 
