@@ -151,7 +151,7 @@ def round_trip(layer: Layer, parent: Tree, check: Callable[[str], None] = lambda
 
 
 quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
