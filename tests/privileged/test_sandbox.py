@@ -482,6 +482,8 @@ class TestRecovery:
                 time.sleep(delay)
             child.send_signal(signal.SIGKILL)
             child.wait()
+        # A process that was just forked is the child's image still, and is told apart once it has become its program.
+        wait_until(lambda: not [line for line in box.leavings() if "import RunRequest, Sandbox" in line])
         box.sandbox.recover()
         box.sandbox.recover()
         # The work directory lies beside the layer being made, and goes with it when its owner sweeps.

@@ -77,7 +77,7 @@ def run_command(
     )
     if exit_code:
         raise RunFailed(f"The command '{' '.join(op.argv)}' returned a non-zero code: {exit_code}", exit_code=exit_code)
-    return Changes(capture(upper, tree), upper)
+    return Changes(capture(upper, tree, cancellation=cancellation), upper)
 
 
 def _scripts(op: RunCommand) -> tuple[tuple[str, bytes], ...]:

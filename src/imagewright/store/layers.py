@@ -225,12 +225,12 @@ class _Counted:
 
 
 def _is_complete(layer: Layer) -> bool:
-    """Whether every change comes with all its parent directories, so that the layer unpacks alike on any other."""
+    """Whether the layer unpacks alike on any other: it removes nothing, and brings all parent directories."""
     directories = {""}
     for change in layer.changes:
-        if change.path.rpartition("/")[0] not in directories:
+        if not isinstance(change, Put) or change.path.rpartition("/")[0] not in directories:
             return False
-        if isinstance(change, Put) and isinstance(change.node, Directory):
+        if isinstance(change.node, Directory):
             directories.add(change.path)
     return True
 
