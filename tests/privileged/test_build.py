@@ -10,7 +10,7 @@ import pytest
 
 from imagewright.cancellation import Cancellation
 from imagewright.engine import BuildRequest, Engine, ImageQuery
-from imagewright.errors import Cancelled, ImagewrightError, InvalidInput, RunFailed
+from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, RunFailed
 from imagewright.events import Output
 from support.bases import busybox_base
 from support.builder import Member, archive, context
@@ -215,6 +215,12 @@ def test_bad_contexts(engine: Engine, data: bytes) -> None:
     with pytest.raises(InvalidInput):
         engine.build(io.BytesIO(data))
     assert leftovers(engine.info().data_root) == []
+
+
+def test_an_error_while_building_names_the_line(engine: Engine) -> None:
+    with pytest.raises(DockerfileError) as caught:
+        build(engine, "FROM busybox\n\nCOPY nope \\\n  /\n")
+    assert (caught.value.line, caught.value.source) == (3, "COPY nope \\")
 
 
 def test_saved_images_load_again_with_the_same_ids(engine: Engine, tmp_path: Path) -> None:

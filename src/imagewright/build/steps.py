@@ -1,7 +1,8 @@
 """What each op of a plan does to the state of its stage."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from imagewright.build.cache import cache_key, layer_content
@@ -10,7 +11,7 @@ from imagewright.build.request import Network
 from imagewright.build.running import Runner, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
-from imagewright.errors import RunFailed
+from imagewright.errors import DockerfileError, InvalidInput, RunFailed
 from imagewright.events import (
     CacheHit,
     ContainerRemoved,
@@ -85,26 +86,30 @@ class Steps:
         report = self._transcript.reporter(node.index)
         if node.step is not None:
             report(StepStarted(node.step.number, node.step.total, node.step.text))
-        state = self._begin(node, inputs)
-        if state is None and isinstance(node.op, Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand):
-            state = self._cached(node, inputs, report)
+        with _blaming(node):
+            state = self._begin(node, inputs)
+            if state is None and isinstance(node.op, Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand):
+                state = self._cached(node, inputs, report)
         return state if state is None else self._finish(node, state)
 
     def perform(self, node: Node, inputs: Sequence[State], cancellation: Cancellation) -> State:
         """Carry out `node`, record what came of it, and return the state after it."""
         report = self._transcript.reporter(node.index)
         cancellation.check()
+        with _blaming(node):
+            record = self._carry_out(node, inputs, report, cancellation)
+        self._store.put_record(self._key(node, inputs), record)
+        return self._finish(node, self._commit(node, inputs[0], record))
+
+    def _carry_out(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> Record:
         match node.op:
             case Fail(error):
                 raise error
             case CopyFiles() | AddFiles():
-                record = self._copy(node, node.op, inputs)
+                return self._copy(node, node.op, inputs)
             case RunCommand() | MakeDirectory() | Configure():
-                record = self._in_container(node, inputs[0], report, cancellation)
-            case _:
-                raise AssertionError(node.op)
-        self._store.put_record(self._key(node, inputs), record)
-        return self._finish(node, self._commit(node, inputs[0], record))
+                return self._in_container(node, inputs[0], report, cancellation)
+        raise AssertionError(node.op)
 
     def _begin(self, node: Node, inputs: Sequence[State]) -> State | None:
         match node.op:
@@ -272,3 +277,16 @@ class Steps:
 
     def _scratch(self) -> str:
         return tempfile.mkdtemp(dir=self._settings.directory)
+
+
+@contextmanager
+def _blaming(node: Node) -> Iterator[None]:
+    """Say of what cannot be right where in the Dockerfile it stands."""
+    try:
+        yield
+    except DockerfileError:
+        raise
+    except InvalidInput as error:
+        if node.step is None or not node.step.line:
+            raise
+        raise DockerfileError(str(error), line=node.step.line, source=node.step.source) from error

@@ -153,7 +153,7 @@ class _Compiler:
     def add_preamble(self, failure: _MetaFailure | None) -> bool:
         """Add the steps of the ARGs before the first FROM."""
         for position, arg in enumerate(self._dockerfile.meta_args):
-            step = self._next_step(arg.text)
+            step = self._next_step(arg)
             if failure and failure.position == position:
                 return self._fail(failure.error, arg, stage=0, step=step)
             self._preamble.append(step)
@@ -173,7 +173,7 @@ class _Compiler:
             if not self._add_trigger(index, trigger, state, last=position == len(start.triggers) - 1):
                 return False
         for instruction in stage.instructions:
-            step = self._next_step(instruction.text)
+            step = self._next_step(instruction)
             if not self._add(index, instruction, state, step=step):
                 return False
         if index == self._target:
@@ -187,12 +187,12 @@ class _Compiler:
             error = InvalidInput("No image was generated. Is your Dockerfile empty?")
             self._fail(error, self._dockerfile.stages[target].base, stage=target, step=None)
 
-    def _next_step(self, text: str) -> Step:
+    def _next_step(self, instruction: Instruction) -> Step:
         self._step += 1
-        return Step(self._step, self._total, text)
+        return Step(self._step, self._total, instruction.text, instruction.span.start, instruction.source)
 
     def _begin(self, index: int, base: From) -> StageState | None:
-        step = self._next_step(base.text)
+        step = self._next_step(base)
         start = self._stages.start(index)
         if start.error is not None:
             self._fail(start.error, base, stage=index, step=step)
@@ -246,7 +246,8 @@ class _Compiler:
     def _add_labels(self, stage: int, state: StageState) -> None:
         for name, value in sorted(self._labels.items()):
             parent = self._nodes[-1].index
-            step = self._next_step(f"LABEL {name}={value}")
+            self._step += 1
+            step = Step(self._step, self._total, f"LABEL {name}={value}")
             self._append_translation(stage, parent, label(name, value, state), state, step=step, closes_step=True)
 
     def _append_translation(

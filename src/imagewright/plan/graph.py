@@ -1,6 +1,6 @@
 """The graph that a Dockerfile is compiled to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imagewright.oci import RunConfig
 from imagewright.plan.ops import Base, Op
@@ -15,11 +15,16 @@ _UNSET = RunConfig()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the person who builds sees of an instruction: step `number` of `total`, both 1-based, and its text."""
+    """What the person who builds sees of an instruction: step `number` of `total`, both 1-based, and its text.
+
+    `line` is where it begins in the Dockerfile, 0 for a step that stands in none, and `source` that line.
+    """
 
     number: int
     total: int
     text: str
+    line: int = field(default=0, compare=False)
+    source: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
