@@ -58,6 +58,7 @@ check: $(READY)
 bench: $(READY)
 	@.ci/install-programs $(TEST_PROGRAMS)
 	$(BIN)/python benchmarks/classic.py
+	$(BIN)/python benchmarks/images.py
 
 fuzz: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/property --hypothesis-profile=fuzz --timeout=0
