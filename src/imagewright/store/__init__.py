@@ -1,15 +1,29 @@
 """Everything durable: layers in their forms, images and their names, records of steps, intermediate containers."""
 
 from imagewright.store.forms import TarReader, Unpack
+from imagewright.store.pruning import Pruning
 from imagewright.store.store import Lease, Store
-from imagewright.store.values import Container, HistoryItem, ImageQuery, ImageSummary, Record, Removal, StoredImage
+from imagewright.store.values import (
+    Container,
+    DiskUsage,
+    HistoryItem,
+    ImageQuery,
+    ImageSummary,
+    Pruned,
+    Record,
+    Removal,
+    StoredImage,
+)
 
 __all__ = [
     "Container",
+    "DiskUsage",
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
     "Lease",
+    "Pruned",
+    "Pruning",
     "Record",
     "Removal",
     "Store",
