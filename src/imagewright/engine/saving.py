@@ -47,7 +47,7 @@ def save(
     """Write the images that `names` name to `out`; a name without a tag stands for all tags of its repository.
 
     Nothing is written if one of them is not there, or not for `platform`, if that is given: `NotFound` is raised, and
-    `InvalidInput` for what cannot be a name. Raises `Corrupt` while writing if the store's bytes are not what they were.
+    `InvalidInput` for what cannot be a name. Raises `Corrupt` while writing if bytes of the store have changed.
     """
     with store.lease() as lease:
         chosen = _choose(store, names)
