@@ -227,7 +227,7 @@ def _layout_images(members: Members, platform: Platform, *, strict: bool) -> lis
     for descriptor in parse_index(members.document("index.json", _MANIFEST_LIMIT)).manifests:
         leaves = list(_leaves(members, descriptor, set(), _INDEX_DEPTH))
         if descriptor.media_type in _INDEXES:
-            leaves = _choose(members, leaves, platform, strict=strict)
+            leaves = _choose(members, leaves, platform, strict=strict)[:1]
         groups.setdefault(_ref_name(descriptor), []).extend(leaves)
     chosen: dict[str, tuple[Descriptor, dict[Reference, None]]] = {}
     for name, leaves in groups.items():
@@ -269,10 +269,11 @@ def _leaves(members: Members, descriptor: Descriptor, seen: set[str], depth: int
 
 
 def _choose(members: Members, leaves: Sequence[Descriptor], platform: Platform, *, strict: bool) -> list[Descriptor]:
-    """Return the one of `leaves` that is for `platform`; the only one there is will do, unless `strict`."""
+    """Return what of `leaves` suits `platform` best; the only one there is will do, unless `strict`."""
     ranked = [(rank, leaf) for leaf in leaves if (rank := _suits(members, leaf, platform)) is not None]
     if ranked:
-        return [min(ranked, key=lambda pair: pair[0])[1]]
+        best = min(rank for rank, _ in ranked)
+        return [leaf for rank, leaf in ranked if rank == best]
     if strict:
         return []
     if len({leaf.digest for leaf in leaves}) != 1:
@@ -325,18 +326,20 @@ def _ref_name(descriptor: Descriptor) -> Reference | None:
     """Return what an index calls an image: a full name by containerd's key, or the layout's own if it is one.
 
     https://github.com/opencontainers/image-spec/blob/main/annotations.md: `org.opencontainers.image.ref.name` is often
-    only a tag, which names nothing by itself.
+    only a tag, which names nothing by itself. Beside containerd's name it is the tag in that; where it is another, the
+    layout was changed by a program that knows only this key.
     """
     name = descriptor.annotations.get("io.containerd.image.name", "")
-    if not name:
-        name = descriptor.annotations.get("org.opencontainers.image.ref.name", "")
-        if ":" not in name and "/" not in name:
-            return None
+    own = descriptor.annotations.get("org.opencontainers.image.ref.name", "")
+    if not name and (":" in own or "/" in own):
+        name, own = own, ""
     try:
-        reference = Reference.parse(name)
+        reference = Reference.parse(name).with_default_tag()
+        if reference.digest is not None or reference.familiar_name == "sha256":
+            return None
+        return reference.with_tag(own) if own else reference
     except InvalidInput:
         return None
-    return None if reference.digest is not None else reference.with_default_tag()
 
 
 def _none_for(platform: Platform) -> NotFound:
