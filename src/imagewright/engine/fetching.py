@@ -132,8 +132,9 @@ def open_url(
 
     Follows five redirects, none from https to http, and keeps to `limits`. The machine's own loopback addresses are
     allowed; link-local, multicast and reserved ones, and the metadata services of clouds, are refused, whatever name
-    led there. Raises `NotFound`, `Forbidden` or `InvalidInput` where the server says so, `SystemFailure` where there is no
-    connection or the server fails, and `Cancelled`. Messages hold nothing of what the server sent.
+    led there. Raises `NotFound`, `Forbidden` or `InvalidInput` where the server says so, `Forbidden` for refused
+    addresses, `SystemFailure` where there is no connection or the server fails, and `Cancelled`. Messages hold nothing
+    of what the server sent.
     """
     deadline = time.monotonic() + limits.total
     target = url if "://" in url else f"http://{url}"
