@@ -11,19 +11,32 @@
 
 from imagewright.build import BuildRequest, Network
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
+from imagewright.engine.happenings import Happening
 from imagewright.engine.info import EngineInfo
-from imagewright.store import Container, HistoryItem, ImageQuery, ImageSummary, Removal, StoredImage
+from imagewright.store import (
+    Container,
+    DiskUsage,
+    HistoryItem,
+    ImageQuery,
+    ImageSummary,
+    Pruned,
+    Removal,
+    StoredImage,
+)
 
 __all__ = [
     "DEFAULT_DATA_ROOT",
     "BuildRequest",
     "Container",
+    "DiskUsage",
     "Engine",
     "EngineInfo",
+    "Happening",
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
     "Network",
+    "Pruned",
     "Removal",
     "StoredImage",
 ]

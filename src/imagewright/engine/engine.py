@@ -3,13 +3,14 @@
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
 from imagewright.archive import Readable, Writable
 from imagewright.build import Builder, BuildRequest
 from imagewright.cancellation import Cancellation
+from imagewright.engine.happenings import Happening
 from imagewright.engine.importing import import_image
 from imagewright.engine.info import EngineInfo, read_identity, read_machine
 from imagewright.engine.loading import load
@@ -22,9 +23,11 @@ from imagewright.reference import Reference
 from imagewright.sandbox import Sandbox
 from imagewright.store import (
     Container,
+    DiskUsage,
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    Pruned,
     Removal,
     Store,
     StoredImage,
@@ -97,6 +100,15 @@ class Engine:
         return self._builder.build(
             context, request or BuildRequest(), report=report, cancellation=cancellation or Cancellation()
         )
+
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever an answer of `list` or `disk_usage` may change; also from process to process.
+
+        Read it before the answer that it is to stand for. The passing of time, which queries with `unused_for_ns` are
+        about, and `last_used_ns` leave it as it is.
+        """
+        return self._store.generation
 
     def list(self, query: ImageQuery | None = None) -> list[ImageSummary]:
         """Return the images that `query` selects, the newest first; by default those a user would want to see."""
@@ -171,6 +183,51 @@ class Engine:
         All names are looked up before the first byte is written.
         """
         save(self._store, names, out, cancellation=cancellation or Cancellation())
+
+    def prune(
+        self,
+        *,
+        dangling: bool = True,
+        labels: Sequence[str] = (),
+        unlabelled: Sequence[str] = (),
+        until_ns: int | None = None,
+        unused_for_ns: int | None = None,
+    ) -> Pruned:
+        """Delete images that nothing needs: those without a name, or with `dangling` False all without a container.
+
+        All conditions must hold: every one of `labels` (`key` or `key=value`), none of `unlabelled`, created before
+        `until_ns`, not used for `unused_for_ns`.
+        """
+        raise NotImplementedError
+
+    def disk_usage(self) -> DiskUsage:
+        """Return what is kept and how much of it there is; costs no look at the disk."""
+        raise NotImplementedError
+
+    def commit(
+        self,
+        container: str,
+        *,
+        reference: Reference | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        author: str = "",
+    ) -> Digest:
+        """Make an image of the intermediate container `container`; return its id.
+
+        `changes` are Dockerfile instructions that configure. Raises `NotFound` for an unknown container.
+        """
+        raise NotImplementedError
+
+    def watch(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, cancellation: Cancellation
+    ) -> Iterator[Happening]:
+        """Return what happened, as far as it is remembered, and then what happens until `until_ns` or `cancellation`.
+
+        Without `since_ns` and `until_ns` nothing is remembered. The watch begins with this call, not with the first
+        `next`; the iterator ends, without an error, when `cancellation` is cancelled.
+        """
+        raise NotImplementedError
 
     def containers(self) -> Sequence[Container]:
         """Return the intermediate containers that builds have left, the newest first."""

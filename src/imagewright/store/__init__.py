@@ -2,14 +2,26 @@
 
 from imagewright.store.forms import TarReader, Unpack
 from imagewright.store.store import Lease, Store
-from imagewright.store.values import Container, HistoryItem, ImageQuery, ImageSummary, Record, Removal, StoredImage
+from imagewright.store.values import (
+    Container,
+    DiskUsage,
+    HistoryItem,
+    ImageQuery,
+    ImageSummary,
+    Pruned,
+    Record,
+    Removal,
+    StoredImage,
+)
 
 __all__ = [
     "Container",
+    "DiskUsage",
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
     "Lease",
+    "Pruned",
     "Record",
     "Removal",
     "Store",

@@ -8,9 +8,11 @@ from imagewright.reference import Reference
 
 __all__ = [
     "Container",
+    "DiskUsage",
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
+    "Pruned",
     "Record",
     "Removal",
     "StoredImage",
@@ -26,7 +28,8 @@ class ImageQuery:
     `all` shows untagged parents too. `dangling` True selects images without a tag and without children, False those
     that have a name. `labels` are `key` or `key=value`. `before` and `since` name images, compared by creation time.
     `references` are globs, OR-ed, which a familiar or canonical name must match; names that match none are left out
-    of the answer. `until_ns` selects images created before a time, in nanoseconds since 1970.
+    of the answer. `until_ns` selects images created before a time, in nanoseconds since 1970; `unused_for_ns` those that
+    were not used in the last so many nanoseconds, which depends on when it is asked.
     """
 
     all: bool = False
@@ -36,6 +39,7 @@ class ImageQuery:
     since: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     until_ns: tuple[int, ...] = ()
+    unused_for_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,9 @@ class ImageSummary:
 
     `size` in bytes is that of all its layers' files; `tags` and `digests` are familiar names in the order of their
     canonical forms; `labels` is None where the configuration has none; `containers` counts intermediate containers.
-    An image that did not change keeps its summary object from one list to the next.
+    `shared_size` is that of the layers that another image has too, on the same layers below; `unique_size` the rest.
+    Images that nobody sees, untagged parents, count for nothing there. `last_used_ns` is true to a minute. An image
+    that did not change keeps its summary object from one list to the next.
     """
 
     id: Digest
@@ -55,6 +61,9 @@ class ImageSummary:
     digests: tuple[str, ...]
     labels: Mapping[str, str] | None
     containers: int
+    shared_size: int = 0
+    unique_size: int = 0
+    last_used_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +72,7 @@ class StoredImage:
 
     `config_bytes` are as they came: their sha256 is `id`. `tags` and `digests` are ordered by their canonical forms.
     `created_ns` is 0 where the configuration names no time, `tagged_ns` 0 for an image that was never tagged.
+    `last_used_ns` is true to a minute.
     """
 
     id: Digest
@@ -74,6 +84,7 @@ class StoredImage:
     tags: tuple[Reference, ...]
     digests: tuple[Reference, ...]
     tagged_ns: int
+    last_used_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +108,26 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What a prune did, in order, and how many bytes of files its layers had."""
+
+    removals: tuple[Removal, ...] = ()
+    space_reclaimed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskUsage:
+    """What is kept: `layers_size` is the bytes of the layers of all `images`, each counted once.
+
+    `images` are those of the default list.
+    """
+
+    layers_size: int
+    images: tuple[ImageSummary, ...]
+    containers: tuple["Container", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What a step came to: its layer, None where it made no layer.
 
@@ -114,7 +145,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """An intermediate container: what is left of a RUN, by 64-hex `id`; `name` without a leading slash."""
+    """An intermediate container: what is left of a RUN, by 64-hex `id`; `name` without a leading slash.
+
+    `diff_ids` are the layers of its filesystem, lowest first: those of its image, and on top what its process wrote.
+    """
 
     id: str
     image: Digest
@@ -122,3 +156,4 @@ class Container:
     created_ns: int
     exit_code: int
     name: str
+    diff_ids: tuple[Digest, ...] = ()
