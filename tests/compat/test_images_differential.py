@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from compat.images_differential import listing, naming, system, transfer
-from compat.images_differential.seed import SEED, image_ids
+from compat.images_differential.seed import SEEDED, known_ids, seeding
 from support.daemon import daemon
 from support.differential import Difference, Pair, Request, Side, read_known, review
 from support.dockerd import dockerd
@@ -19,10 +19,10 @@ KNOWN = os.path.join(os.path.dirname(__file__), "images_differential", "differen
 GROUPS: dict[str, Callable[[], Iterable[Request]]] = {
     "list": listing.listing,
     "versions": listing.versions,
-    "newer versions": listing.newer_versions,
+    "newer-versions": listing.newer_versions,
     "names": naming.naming,
     "routes": system.routes,
-    "disk usage": system.disk_usage,
+    "disk-usage": system.disk_usage,
     "containers": system.containers,
     "events": system.events,
     "tag": naming.tagging,
@@ -39,10 +39,10 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, lis
     directory = tmp_path_factory.mktemp("pair")
     with dockerd(str(directory)) as engine, daemon(str(directory)) as ours:
         pair = Pair(Side(engine.socket), Side(ours.socket))
-        for name, digest in image_ids().items():
+        for name, digest in known_ids({**SEEDED, **naming.OWN, **transfer.OWN, **system.OWN}).items():
             pair.know(name, digest)
         try:
-            yield pair, [difference for request in SEED for difference in pair.ask(request)]
+            yield pair, [difference for request in seeding() for difference in pair.ask(request)]
         finally:
             for side in pair.sides:
                 side.close()

@@ -21,7 +21,7 @@ from typing import Any
 
 from support.unixhttp import UnixConnection
 
-__all__ = ["Difference", "KnownDifference", "Pair", "Request", "Side", "read_known", "review"]
+__all__ = ["ById", "Difference", "KnownDifference", "Pair", "Request", "Side", "read_known", "review"]
 
 # `__name__` in a target, a header or a body stands for the hexadecimal id that was learnt under this name, and
 # `__name.12__` for its first twelve digits.
@@ -41,9 +41,8 @@ _PASSING_HEADERS = frozenset({"date", "content-length", "transfer-encoding"})
 class Request:
     """One request for both sides, and what is done with the answer.
 
-    `learn` names the image that the request made, `subject` how to inspect it; `unordered` allows lists of images made
-    in the same second to come in any order; `ours` replaces the target on our side; `wait` is a pause in seconds before
-    the request.
+    `learn` names the image that `subject` is afterwards; `ours` replaces the target on our side; `mark` names the time
+    before the request; `view` takes from the parsed body what is compared.
     """
 
     case: str
@@ -117,6 +116,10 @@ def review(found: Sequence[Difference], known: Sequence[KnownDifference]) -> str
         lines.append(f"{len(stale)} entries of the list that no longer differ:")
         lines += [f"{' '.join(entry.cases)} | {' '.join(entry.where)}: {entry.reason}" for entry in stale]
     return "\n".join(lines)
+
+
+class ById(dict[str, Any]):
+    """Things by their ids: where one side has another than the other, the ids say enough."""
 
 
 @dataclass(slots=True)
@@ -198,9 +201,7 @@ class Pair:
             for side in self.sides:
                 side.learn(request.learn, request.subject)
         return list(
-            _differences(
-                request.case, "", self.engine.normal(theirs, request), self.imagewright.normal(ours, request)
-            )
+            _answers_differ(request.case, self.engine.normal(theirs, request), self.imagewright.normal(ours, request))
         )
 
     @property
@@ -215,12 +216,11 @@ class Pair:
 
 
 class _Normal:
-    """The normal form of one answer: ids by name, or numbered as they come; times of now all alike."""
+    """The normal form of one answer: ids by the names that they have, times of now all alike."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._known = {digest: name for name, digest in names.items() if len(digest) == 64}
         self._short = {digest[:12]: name for digest, name in self._known.items()}
-        self._numbers: dict[str, int] = {}
         self._now = time.time()
 
     def answer(self, answer: _Answer, request: Request) -> Any:
@@ -247,11 +247,22 @@ class _Normal:
         """Return a list of images by id, and in `form` whether they came newest first."""
         times = [entry["Created"] for entry in entries]
         form["newest first"] = times == sorted(times, reverse=True)
-        by_id = {self._text(entry["Id"]): self._value(entry) for entry in entries}
-        form["length"] = len(entries)
+        return self._by_id(entries)
+
+    def _by_id(self, entries: list[dict[str, Any]]) -> ById:
+        """Return entries by the names of their ids; those without are told apart by what else there is of them."""
+        found: dict[str, list[Any]] = {}
+        for entry in entries:
+            found.setdefault(self._text(entry["Id"]), []).append(self._value(entry))
+        by_id = ById()
+        for name, values in found.items():
+            for number, value in enumerate(sorted(values, key=json.dumps)):
+                by_id[f"{name}{number or ''}"] = value
         return by_id
 
     def _value(self, value: Any, key: str = "") -> Any:
+        if isinstance(value, ById):
+            return self._by_id(list(value.values()))
         if isinstance(value, dict):
             return {self._text(name): self._value(item, name) for name, item in value.items()}
         if isinstance(value, list):
@@ -279,8 +290,7 @@ class _Normal:
         name = self._short.get(digest[:12])
         if name:
             return f"<{name}.12>" if len(digest) == 12 else f"<{name}>"
-        number = self._numbers.setdefault(digest[:12], len(self._numbers) + 1)
-        return f"<id {number}{'.12' if len(digest) == 12 else ''}>"
+        return "<id.12>" if len(digest) == 12 else "<id>"
 
     def _time(self, text: str) -> str:
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00"))
@@ -289,7 +299,7 @@ class _Normal:
 
 
 def _is_image_list(body: Any) -> bool:
-    return isinstance(body, list) and all(isinstance(entry, dict) and "RepoTags" in entry for entry in body)
+    return isinstance(body, list) and bool(body) and all(isinstance(entry, dict) and "RepoTags" in entry for entry in body)
 
 
 def _documents(body: bytes) -> tuple[list[Any], list[str]]:
@@ -328,13 +338,13 @@ def _archive(body: bytes) -> Any:
                 "Config": hashlib.sha256(read(entry["Config"])).hexdigest(),
                 "Layers": [hashlib.sha256(read(layer)).hexdigest() for layer in entry["Layers"] or []],
             }
-            for entry in entries
+            for entry in entries or []
         ]
     for entry in manifest:
         entry.pop("LayerSources", None)
     manifest.sort(key=lambda entry: str(entry["Config"]))
     names = {name: sorted(tags) for name, tags in (repositories or {}).items()}
-    return {"manifest.json": manifest, "repositories": None if repositories is None else names}
+    return {"manifest.json": manifest if entries is not None else None, "repositories": None if repositories is None else names}
 
 
 def _joined(path: str, link: str) -> str:
@@ -347,8 +357,23 @@ def _joined(path: str, link: str) -> str:
     return "/".join(parts)
 
 
+def _answers_differ(case: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Iterator[Difference]:
+    if (theirs["status"] < 400) == (ours["status"] < 400):
+        yield from _differences(case, "", theirs, ours)
+        return
+    # One did it, the other refused: the rest would only say so again.
+    yield from _differences(case, "header", theirs["header"], ours["header"])
+    yield Difference(case, "answer", *(f"{answer['status']} {_shown(answer['body'])}" for answer in (theirs, ours)))
+
+
 def _differences(case: str, where: str, theirs: Any, ours: Any) -> Iterator[Difference]:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
+    if isinstance(theirs, ById) and isinstance(ours, ById):
+        if theirs.keys() != ours.keys():
+            only = [", ".join(sorted(a.keys() - b.keys())) for a, b in ((theirs, ours), (ours, theirs))]
+            yield Difference(case, f"{where}/only there", *only)
+        for name in sorted(theirs.keys() & ours.keys()):
+            yield from _differences(case, f"{where}/{name}", theirs[name], ours[name])
+    elif isinstance(theirs, dict) and isinstance(ours, dict):
         for name in sorted(theirs.keys() | ours.keys()):
             path = f"{where}/{name}" if where else name
             yield from _differences(case, path, theirs.get(name, _ABSENT), ours.get(name, _ABSENT))

@@ -1,13 +1,14 @@
 """Requests about one image by name: inspect, history, tag, delete, save; and how names resolve."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
 from compat.images_differential.seed import SEEDED, Image, docker_archive, prefix_of_two
 from support.builder import archive, context
 from support.differential import Request
 
-__all__ = ["deleting", "naming", "tagging"]
+__all__ = ["OWN", "deleting", "naming", "tagging"]
 
 _GOOD = (
     *("one:1", "library/one:1", "docker.io/one:1", "docker.io/library/one:1", "index.docker.io/one:1", "two:2"),
@@ -64,9 +65,15 @@ _TAGS = (
 )
 
 
-def _loaded(label: str, *tags: str, created: str = "2010-01-01T00:00:00Z") -> Request:
-    """An image of this group's own."""
-    image = Image(list(tags), created, [archive({label: label})], {"Labels": {"group": label}})
+OWN: Mapping[str, Image] = {
+    label: Image([], "2010-01-01T00:00:00Z", [archive({label: label})], {"Labels": {"group": label}})
+    for label in ("tagged", "d1", "d2", "d3", "d4", "d5")
+}
+"""The images that these requests load, by name; tags are no part of what an image is."""
+
+
+def _loaded(label: str, *tags: str) -> Request:
+    image = replace(OWN[label], tags=tags)
     return Request(f"load {label}", "POST", "/v1.41/images/load?quiet=1", docker_archive([image]))
 
 
@@ -92,13 +99,10 @@ def tagging() -> Iterator[Request]:
     yield Request("delete by short id", "DELETE", "/v1.41/images/t1:2")
     for tag in ("t3", "t9:9", "t1:3", "nope:1"):
         yield Request(f"delete {tag}", "DELETE", f"/v1.41/images/{tag}")
-    yield Request("delete the rest", "DELETE", f"/v1.41/images/{_image_id('tagged')}?force=1")
+    yield Request("delete the rest", "DELETE", "/v1.41/images/__tagged__?force=1")
     yield Request("list at the end", "GET", "/v1.41/images/json?all=1")
 
 
-def _image_id(label: str) -> str:
-    tags = {"tagged": ["tagged:1"]}.get(label, [])
-    return Image(tags, "2010-01-01T00:00:00Z", [archive({label: label})], {"Labels": {"group": label}}).id
 
 
 def _delete(target: str, case: str = "") -> Request:
@@ -120,12 +124,12 @@ def deleting() -> Iterator[Request]:
         ("names", ("d1:1", "d1:1", "__d1.12__", "d1:2")),
         # Several repositories: a conflict, forced.
         ("repositories", _loaded("d2", "d2:1", "other/d2:1", "localhost:5000/d2:1")),
-        ("repositories", (f"{_image_id('d2')[:12]}", f"sha256:{_image_id('d2')}", f"{_image_id('d2')}?force=1")),
+        ("repositories", ("__d2.12__", "sha256:__d2__", "__d2__?force=1")),
         # One repository by id: all its names go.
         ("one repository", _loaded("d3", "d3:1", "d3:2")),
-        ("one repository", (f"{_image_id('d3')[:12]}",)),
+        ("one repository", ("__d3.12__",)),
         ("no name", _loaded("d4")),
-        ("no name", (f"{_image_id('d4')}",)),
+        ("no name", ("__d4__",)),
         # Parents: kept with noprune, taken along without.
         ("parents", _built("p1", "FROM one:1\nLABEL p=1\nCOPY x /p1\nENV P=1\n", "t=p1:1", "p1:1")),
         ("parents", ("__p1-1__", "__p1-1__?force=1", "p1:1?noprune=1", "__p1-1__?noprune=true", "__p1-2__")),

@@ -1,8 +1,9 @@
 """What both engines hold before the first request: images from one archive, whose ids, times and sizes are given."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from support.bases import busybox_base
 from support.builder import archive, context
 from support.differential import Request
 
-__all__ = ["SEED", "SEEDED", "Image", "docker_archive", "image_ids", "prefix_of_two"]
+__all__ = ["SEEDED", "Image", "docker_archive", "known_ids", "prefix_of_two", "seeding"]
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,13 @@ SEEDED: Mapping[str, Image] = {
 }
 
 
-def image_ids() -> Mapping[str, str]:
-    """Return the ids and digests that are known beforehand, by name."""
+def known_ids(images: Mapping[str, Image]) -> Mapping[str, str]:
+    """Return the ids and layer digests that are known beforehand, by name."""
     layers = {"layer-base": _BASE, "layer-more": _MORE, "layer-odd": _ODD}
     return {
-        **{name: image.id for name, image in SEEDED.items()},
+        **{name: image.id for name, image in images.items()},
         **{name: hashlib.sha256(layer).hexdigest() for name, layer in layers.items()},
+        "layer-busybox": hashlib.sha256(_busybox()).hexdigest(),
     }
 
 
@@ -148,39 +150,26 @@ def prefix_of_two() -> str:
     return next(first[:1] for first, second in zip(ids, ids[1:], strict=False) if first[0] == second[0])
 
 
-def _build(case: str, dockerfile: str, *, parameters: str, learn: str = "", subject: str = "") -> Request:
-    return Request(
-        f"build {case}",
-        "POST",
-        f"/v1.41/build?{parameters}",
-        context(dockerfile, {"x": "x" * 10, "y": "y" * 20}),
-        learn=learn,
-        subject=subject,
-    )
+@functools.cache
+def _busybox() -> bytes:
+    return busybox_base()
 
 
-SEED = (
-    Request("load", "POST", "/v1.41/images/load?quiet=1", docker_archive(list(SEEDED.values()))),
-    Request(
-        "import",
-        "POST",
-        "/v1.41/images/create?fromSrc=-&repo=base&tag=1",
-        busybox_base(),
-        learn="busybox",
-        subject="base:1",
-    ),
+def _build(name: str, dockerfile: str, parameters: str, subject: str) -> Request:
+    body = context(dockerfile, {"x": "x" * 10, "y": "y" * 20})
+    return Request(f"build {name}", "POST", f"/v1.41/build?{parameters}", body, learn=name, subject=subject)
+
+
+def seeding() -> Iterator[Request]:
+    """Requests that give an engine what it holds before anything is asked."""
+    yield Request("load", "POST", "/v1.41/images/load?quiet=1", docker_archive(list(SEEDED.values())))
+    target = "/v1.41/images/create?fromSrc=-&repo=base&tag=1"
+    yield Request("import", "POST", target, _busybox(), learn="busybox", subject="base:1")
     # A chain of parents: untagged ones between, and a tagged one.
-    _build(
-        "child",
-        "FROM one:1\nLABEL child=yes\nCOPY x /x\nENV A=1\n",
-        parameters="t=child:1&t=ns/child:2",
-        learn="child",
-        subject="child:1",
-    ),
-    _build("grandchild", "FROM child:1\nCOPY y /y\n", parameters="t=grand:1", learn="grand", subject="grand:1"),
+    yield _build("child", "FROM one:1\nLABEL child=yes\nCOPY x /x\nENV A=1\n", "t=child:1&t=ns/child:2", "child:1")
+    yield _build("grand", "FROM child:1\nCOPY y /y\n", "t=grand:1", "grand:1")
     # Built twice under one name: the first is left without.
-    _build("loser", "FROM one:1\nLABEL turn=1\n", parameters="t=again:1", learn="loser", subject="again:1"),
-    _build("winner", "FROM one:1\nLABEL turn=2\n", parameters="t=again:1", learn="winner", subject="again:1"),
-    _build("run", "FROM base:1\nRUN echo hi > /hi\nCMD x\n", parameters="t=ran:1", learn="ran", subject="ran:1"),
-    _build("failure", "FROM base:1\nRUN echo no > /no; exit 3\n", parameters="t=fails:1"),
-)
+    yield _build("loser", "FROM one:1\nLABEL turn=1\n", "t=again:1", "again:1")
+    yield _build("winner", "FROM one:1\nLABEL turn=2\n", "t=again:1", "again:1")
+    yield _build("ran", "FROM base:1\nRUN echo hi > /hi\nCMD x\n", "t=ran:1", "ran:1")
+    yield _build("failure", "FROM base:1\nRUN echo no > /no; exit 3\n", "t=fails:1", "fails:1")

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from compat.images_differential.listing import filters
 from compat.images_differential.seed import Image, docker_archive
 from support.builder import archive, context
-from support.differential import Request
+from support.differential import ById, Request
 
-__all__ = ["containers", "disk_usage", "events", "pruning", "routes"]
+__all__ = ["OWN", "containers", "disk_usage", "events", "pruning", "routes"]
 
 _PATHS = (
     *("/_ping", "/version", "/images/json", "/images/one:1/json", "/images/nope/json", "/nope", "/", "/images"),
@@ -18,7 +18,7 @@ _PATHS = (
     *("/images/load", "/images/create", "/images/get", "/containers/json", "/events/", "/system", "/system/df/", "/_ping/"),
     *("/imagesjson", "/images/one:1", "/images/one:1/nope", "/images/a/b/c/json", "/Images/json", "/images/JSON"),
 )
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "FOO")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 # These wait, or change what there is.
 _LEFT_OUT = {
     *(("POST", "/images/load"), ("POST", "/images/create"), ("POST", "/build"), ("POST", "/images/prune")),
@@ -39,6 +39,8 @@ def routes() -> Iterator[Request]:
                 yield Request(f"{method} {path}", method, f"/v1.41{path}")
                 if path in {"/_ping", "/images/json", "/nope"}:
                     yield Request(f"{method} {path} without a version", method, path)
+    for path in ("/_ping", "/images/json", "/nope"):
+        yield Request(f"unknown method {path}", "FOO", f"/v1.41{path}")
     for version in _VERSIONS:
         for path in ("/images/json", "/nope", "/_ping", "/images/nope/json"):
             yield Request(f"{version} {path}", "GET", f"/{version}{path}")
@@ -76,7 +78,7 @@ def _without_volumes(body: Any) -> Any:
         return body
     entries = body.get("Images") or []
     containers = [_still(entry) for entry in body.get("Containers") or []]
-    return {**body, "Images": {entry["Id"]: entry for entry in entries}, "Containers": containers}
+    return {**body, "Images": ById({entry["Id"]: entry for entry in entries}), "Containers": containers}
 
 
 def _still(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,17 +159,26 @@ def _events(body: Any) -> Any:
     return [entry for entry in entries if entry.get("Type") not in _RUNNING]
 
 
+_PRUNED = {
+    **{
+        f"pruned-{year}": Image(
+            [], f"20{year}-01-01T00:00:00Z", [archive({str(year): "p" * year})], {"Labels": {"prune": str(year)}}
+        )
+        for year in (10, 11, 12, 13)
+    },
+    "pruned-tagged": Image(
+        ["unused:1"], "2010-06-01T00:00:00Z", [archive({"unused": "u" * 100})], {"Labels": {"prune": "t"}}
+    ),
+}
+
+
 def pruning() -> Iterator[Request]:
     """What prune takes, filter by filter; last of all without one."""
-    images = [
-        Image([], f"20{year}-01-01T00:00:00Z", [archive({str(year): "p" * year})], {"Labels": {"prune": str(year)}})
-        for year in (10, 11, 12, 13)
-    ]
-    tagged = Image(["unused:1"], "2010-06-01T00:00:00Z", [archive({"unused": "u" * 100})], {"Labels": {"prune": "t"}})
-    yield Request("load", "POST", "/v1.41/images/load?quiet=1", docker_archive([*images, tagged]))
+    yield Request("load", "POST", "/v1.41/images/load?quiet=1", docker_archive(list(_PRUNED.values())))
     bad: tuple[Any, ...] = (
-        *({"foo": ["x"]}, {"dangling": ["x"]}, {"dangling": ["true", "false"]}, {"until": ["x"]}, {"until": ["1h", "2h"]}),
-        *({"reference": ["x"]}, {"before": ["one:1"]}, {"since": ["one:1"]}, {"until": []}, {"until": [""]}),
+        # Left out: an empty list of until ends the engine's handler, both values of dangling take turns.
+        *({"foo": ["x"]}, {"dangling": ["x"]}, {"until": ["x"]}, {"until": ["1h", "2h"]}, {"until": [""]}),
+        *({"reference": ["x"]}, {"before": ["one:1"]}, {"since": ["one:1"]}),
     )
     for document in bad:
         yield Request(f"bad {json.dumps(document)}".replace("[", "("), "POST", f"/v1.41/images/prune?filters={quote(json.dumps(document))}")
@@ -196,3 +207,7 @@ def _pruned(body: Any) -> Any:
     if not isinstance(body, dict) or not body.get("ImagesDeleted"):
         return body
     return {**body, "ImagesDeleted": sorted(body["ImagesDeleted"], key=json.dumps)}
+
+
+OWN: Mapping[str, Image] = {"happening": _EVENT_IMAGE, **_PRUNED}
+"""The images that these requests load, by name."""

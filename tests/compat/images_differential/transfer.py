@@ -5,14 +5,14 @@ import gzip
 import hashlib
 import json
 import lzma
-from collections.abc import Iterator
-from urllib.parse import quote_plus
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, quote_plus
 
 from compat.images_differential.seed import SEEDED, Image, docker_archive
 from support.builder import Content, Member, archive
 from support.differential import Request
 
-__all__ = ["importing", "loading"]
+__all__ = ["OWN", "importing", "loading"]
 
 _LAYER = archive({"loaded": b"loaded"})
 _IMAGE = Image(["loaded:1", "ns/loaded:2"], "2011-01-01T00:00:00Z", [_LAYER], {"Labels": {"in": "load"}})
@@ -32,6 +32,7 @@ def _entry(**changes: object) -> dict[str, object]:
 _OTHER = hashlib.sha256(b"other").hexdigest()
 _LYING = Image(["lie:1"], "2011-01-01T00:00:00Z", [_LAYER], document={"rootfs": {"type": "layers", "diff_ids": [f"sha256:{_OTHER}"]}})
 _SHA512 = Image(["lie:1"], document={"rootfs": {"type": "layers", "diff_ids": ["sha512:" + "0" * 128]}}, layers=[_LAYER])
+_NIL = Image(document={"rootfs": {"type": "layers"}})
 _WINDOWS = Image(["windows:1"], "2011-01-01T00:00:00Z", [_LAYER], document={"os": "windows"})
 
 _BAD_ARCHIVES = {
@@ -83,7 +84,7 @@ _GOOD_ARCHIVES = {
     "compressed layer": _with([_entry(Layers=["l.gz"])], **{"l.gz": gzip.compress(_LAYER, mtime=0)}),
     "dotted names": archive({**{f"./{name}": data for name, data in _PARTS.items()}, "./manifest.json": json.dumps([_entry()])}),
     "null layers": archive(
-        {"c.json": Image(document={"rootfs": {"type": "layers"}}).bytes, "manifest.json": '[{"Config":"c.json","RepoTags":["nil:1"],"Layers":null}]'}
+        {"c.json": _NIL.bytes, "manifest.json": '[{"Config":"c.json","RepoTags":["nil:1"],"Layers":null}]'}
     ),
 }
 
@@ -126,10 +127,18 @@ _IMPORTS = (
 )
 
 
+def _subject(query: str) -> str:
+    """Return what an import with `query` makes, if it makes anything."""
+    values = dict(parse_qsl(query))
+    repository, _, tag = values.get("repo", "").partition(":")
+    return f"{repository or 'none'}:{values.get('tag') or tag or 'latest'}"
+
+
 def importing() -> Iterator[Request]:
     """Imports: names, messages, changes, bodies; and the other uses of the same endpoint, as far as no registry is asked."""
-    for query in _IMPORTS:
-        yield Request(f"import {query}", "POST", f"/v1.41/images/create?fromSrc=-&{query}", _TAR, learn="imp", subject="imp")
+    for number, query in enumerate(_IMPORTS):
+        target = f"/v1.41/images/create?fromSrc=-&{query}"
+        yield Request(f"import {query}", "POST", target, _TAR, learn=f"imp-{number}", subject=_subject(query))
     yield Request("list", "GET", "/v1.41/images/json")
     for change in _CHANGES:
         target = f"/v1.41/images/create?fromSrc=-&repo=chg&changes={quote_plus(change)}"
@@ -165,3 +174,7 @@ def importing() -> Iterator[Request]:
     for name in ("imp:1", "imp", "imp:3", "imp:4", "chg", "scratch", "sha256"):
         yield Request(f"delete {name}", "DELETE", f"/v1.41/images/{name}")
     yield Request("list at the end", "GET", "/v1.41/images/json")
+
+
+OWN: Mapping[str, Image] = {"loaded": _IMAGE, "untagged": _UNTAGGED, "windows": _WINDOWS, "nil": _NIL}
+"""The images that these requests load, by name."""
