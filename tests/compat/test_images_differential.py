@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from compat.images_differential import listing, naming, system, transfer
+from compat.images_differential import hostile, listing, naming, system, transfer
 from compat.images_differential.seed import SEEDED, known_ids, seeding
 from support.daemon import daemon
 from support.differential import Difference, Pair, Request, Side, read_known, review
@@ -24,7 +24,9 @@ GROUPS: dict[str, Callable[[], Iterable[Request]]] = {
     "routes": system.routes,
     "disk-usage": system.disk_usage,
     "containers": system.containers,
+    "hostile": hostile.hostile,
     "events": system.events,
+    "commit": system.committing,
     "tag": naming.tagging,
     "load": transfer.loading,
     "import": transfer.importing,

@@ -4,7 +4,6 @@ Answers are compared whole: status, headers, framing and body. Only what cannot 
 made on either side, and times of now. Differences on purpose stand in a list, each with its reason.
 """
 
-import dataclasses
 import fnmatch
 import hashlib
 import http.client
@@ -41,7 +40,7 @@ _PASSING_HEADERS = frozenset({"date", "content-length", "transfer-encoding"})
 class Request:
     """One request for both sides, and what is done with the answer.
 
-    `learn` names the image that `subject` is afterwards; `ours` replaces the target on our side; `mark` names the time
+    `learn` names the image that `subject` is afterwards, or the newest container; `ours` replaces the target on our side; `mark` names the time
     before the request; `view` takes from the parsed body what is compared.
     """
 
@@ -67,7 +66,8 @@ class Difference:
     imagewright: Any
 
     def __str__(self) -> str:
-        return f"{self.case} | {self.where}\n    engine:      {_shown(self.engine)}\n    imagewright: {_shown(self.imagewright)}"
+        engine, imagewright = _shown(self.engine), _shown(self.imagewright)
+        return f"{self.case} | {self.where}\n    engine:      {engine}\n    imagewright: {imagewright}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,14 @@ class Side:
         return answer
 
     def learn(self, name: str, subject: str) -> None:
-        """Remember the id of the image called `subject` as `name`, and those of its parents as `name-1`, ...."""
+        """Remember the id of the image called `subject` as `name`, and those of its parents as `name-1`, ....
+
+        Without a subject it is the newest container.
+        """
+        if not subject:
+            containers = json.loads(self.send(Request("", "GET", "/v1.41/containers/json?all=1&limit=1")).body)
+            self.names[name] = containers[0]["Id"] if containers else ""
+            return
         history = self.send(Request("", "GET", f"/v1.41/images/{subject}/history"))
         if history.status != 200:
             return
@@ -224,7 +231,9 @@ class _Normal:
         self._now = time.time()
 
     def answer(self, answer: _Answer, request: Request) -> Any:
-        headers = {name: self._text(value) for name, value in answer.headers if name.lower() not in _PASSING_HEADERS}
+        headers = {
+            name: self._text(value) for name, value in sorted(answer.headers) if name.lower() not in _PASSING_HEADERS
+        }
         names = {name.lower() for name, _ in answer.headers}
         framing = "chunked" if "transfer-encoding" in names else "length" if "content-length" in names else "close"
         kind = headers.get("Content-Type", "")
@@ -293,13 +302,14 @@ class _Normal:
         return "<id.12>" if len(digest) == 12 else "<id>"
 
     def _time(self, text: str) -> str:
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
         then = moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
         return "<now>" if abs(then.total_seconds() - self._now) < _NOW_SECONDS else text
 
 
 def _is_image_list(body: Any) -> bool:
-    return isinstance(body, list) and bool(body) and all(isinstance(entry, dict) and "RepoTags" in entry for entry in body)
+    entries = body if isinstance(body, list) else []
+    return bool(entries) and all(isinstance(entry, dict) and "RepoTags" in entry for entry in entries)
 
 
 def _documents(body: bytes) -> tuple[list[Any], list[str]]:
@@ -343,8 +353,9 @@ def _archive(body: bytes) -> Any:
     for entry in manifest:
         entry.pop("LayerSources", None)
     manifest.sort(key=lambda entry: str(entry["Config"]))
-    names = {name: sorted(tags) for name, tags in (repositories or {}).items()}
-    return {"manifest.json": manifest if entries is not None else None, "repositories": None if repositories is None else names}
+    if repositories is not None:
+        repositories = {name: sorted(tags) for name, tags in sorted(repositories.items())}
+    return {"manifest.json": None if entries is None else manifest, "repositories": repositories}
 
 
 def _joined(path: str, link: str) -> str:
@@ -377,6 +388,9 @@ def _differences(case: str, where: str, theirs: Any, ours: Any) -> Iterator[Diff
         for name in sorted(theirs.keys() | ours.keys()):
             path = f"{where}/{name}" if where else name
             yield from _differences(case, path, theirs.get(name, _ABSENT), ours.get(name, _ABSENT))
+        their_order, our_order = ([name for name in a if name in b] for a, b in ((theirs, ours), (ours, theirs)))
+        if their_order != our_order:
+            yield Difference(case, f"{where}/order", " ".join(their_order), " ".join(our_order))
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
         for index, (their, our) in enumerate(zip(theirs, ours, strict=True)):
             yield from _differences(case, f"{where}/{index}", their, our)

@@ -14,7 +14,16 @@ _PARAMETERS = (
     "",
     *(f"all={quote_plus(value)}" for value in (*_TRUTH, "2", "-1")),
     *("all", "all=0&all=1", "all=1&all=0", "All=1", "ALL=1", "all=1&", "&all=1", "all=1&&digests=1"),
-    *("digests=1", "digests=0", "only_ids=1", "only_ids=0&all=0", "shared-size=1", "manifests=1", "unknown=x", "limit=1"),
+    *(
+        "digests=1",
+        "digests=0",
+        "only_ids=1",
+        "only_ids=0&all=0",
+        "shared-size=1",
+        "manifests=1",
+        "unknown=x",
+        "limit=1",
+    ),
     *("filter=", "filters=", "filters=%7B%7D", "filters=null", "filters=%20", "filters=%7B%7D%20"),
     *("all=%zz", "all=%", "a;b", "all=1;digests=1", "x=%zz&all=1", "=1", "%61ll=1", "all=%00", "all=%ff"),
 )
@@ -30,7 +39,19 @@ _DANGLING: Sequence[Any] = (
 )
 _POINTS = (
     *("one:1", "two:1", "two", "__one__", "sha256:__one__", "__one.12__", "sha256:__one.12__", "ns/two:1", "tie:a"),
-    *("tie:b", "docker.io/library/one:1", "child:1", "undated", "epoch", "future", "nope", "nope:1", "UPPER", "", "a b"),
+    *(
+        "tie:b",
+        "docker.io/library/one:1",
+        "child:1",
+        "undated",
+        "epoch",
+        "future",
+        "nope",
+        "nope:1",
+        "UPPER",
+        "",
+        "a b",
+    ),
     *("sha256:" + "0" * 64, "sha512:" + "0" * 128, "one:1:1", "../one", "__loose.12__", "zone:1"),
 )
 _REFERENCES: Sequence[Any] = (
@@ -60,12 +81,43 @@ _COMBINED: Sequence[Any] = (
 _UNKNOWN = ("foo", "id", "Dangling", "DANGLING", "label!", "", " ", "name", "<&>", "\u00fc", "is-official", "unused")
 _MALFORMED = (
     *("{", "}", "[", "foo", "[]", '"x"', "1", "true", '{"dangling":"true"}', '{"dangling":true}', '{"dangling":null}'),
-    *('{"label":["k"]} x', '{"label":["k"]}{}', '{"dangling":{"true":false}}', '{"label":{"k":false}}', '{"label":[1]}'),
+    *(
+        '{"label":["k"]} x',
+        '{"label":["k"]}{}',
+        '{"dangling":{"true":false}}',
+        '{"label":{"k":false}}',
+        '{"label":[1]}',
+    ),
     *('{"label":{"k":"v"}}', '{"label":{"k":1}}', '{"label":{"k":null}}', '{"label":[null]}', '{"label":[["k"]]}'),
-    *('{"label":["k"],}', "{'label':['k']}", '{"label"}', '{"label":}', '{"label":["k"', '{"a":{"b":{"c":true}}}', "nul"),
+    *(
+        '{"label":["k"],}',
+        "{'label':['k']}",
+        '{"label"}',
+        '{"label":}',
+        '{"label":["k"',
+        '{"a":{"b":{"c":true}}}',
+        "nul",
+    ),
     *('{"label":["k"],"label":["loose"]}', '{"reference":{"one":false}}', '{"before":{"two:1":false}}', "{}{}", "\x00"),
-    *("\ufeff{}", '{"label":["\\ud800"]}', '{"label":{}}', '{"reference":{}}', '{"before":{}}', '{"before":[]}', "-", "{}"),
-    *('{"label":["k"],"dangling":1}', '{"foo":1}', '{"foo":[]}', "[[]]", '{"\\u0064angling":["true"]}', "\t{}\n", "NaN"),
+    *(
+        "\ufeff{}",
+        '{"label":["\\ud800"]}',
+        '{"label":{}}',
+        '{"reference":{}}',
+        '{"before":{}}',
+        '{"before":[]}',
+        "-",
+        "{}",
+    ),
+    *(
+        '{"label":["k"],"dangling":1}',
+        '{"foo":1}',
+        '{"foo":[]}',
+        "[[]]",
+        '{"\\u0064angling":["true"]}',
+        "\t{}\n",
+        "NaN",
+    ),
 )
 
 
@@ -125,7 +177,15 @@ def listing() -> Iterator[Request]:
             yield Request(f"{version} {_case(case)}", "GET", f"/v{version}/images/json?{query}")
 
 
-_SHORT = ("", "all=1", "digests=1", "filter=one", "filter=t*", "filters=%7B", *(filters(label=["k"]), filters(foo=["x"])))
+_SHORT = (
+    "",
+    "all=1",
+    "digests=1",
+    "filter=one",
+    "filter=t*",
+    "filters=%7B",
+    *(filters(label=["k"]), filters(foo=["x"])),
+)
 
 
 def versions() -> Iterator[Request]:

@@ -13,18 +13,43 @@ __all__ = ["OWN", "deleting", "naming", "tagging"]
 _GOOD = (
     *("one:1", "library/one:1", "docker.io/one:1", "docker.io/library/one:1", "index.docker.io/one:1", "two:2"),
     *("index.docker.io/library/one:1", "ns/two:1", "docker.io/ns/two:1", "localhost:5000/two:1", "undated"),
-    *("docker.io/undated", "__one__", "sha256:__one__", "__one.12__", "sha256:__one.12__", "__one.63__", "__loose.20__"),
+    *(
+        "docker.io/undated",
+        "__one__",
+        "sha256:__one__",
+        "__one.12__",
+        "sha256:__one.12__",
+        "__one.63__",
+        "__loose.20__",
+    ),
     *("sha256:__loose__", "deep.example:8443/a/b/c:tag_1.2-3", "__child-1__", "again:1", "__grand__", "ran:1"),
     *SEEDED,
     *(tag for image in SEEDED.values() for tag in image.tags),
 )
 _BAD = (
     *("nope", "nope:1", "one", "one:nope", "two", "ns/nope", "localhost:5000/nope", "docker.io/nope", "library/nope:3"),
-    *("UPPER", "ns/UPPER:1", "one:1:2", "one@sha256:__one__", "one:1@sha256:__one__", "sha256:", "sha256:xyz", "sha256"),
+    *(
+        "UPPER",
+        "ns/UPPER:1",
+        "one:1:2",
+        "one@sha256:__one__",
+        "one:1@sha256:__one__",
+        "sha256:",
+        "sha256:xyz",
+        "sha256",
+    ),
     *("0" * 64, "sha256:" + "0" * 64, "sha256:" + "0" * 63, "sha512:" + "0" * 128, "sha256:__one__:1", "md5:__one__"),
     *("../one", "..", "...", "one/..", "./one:1", "a b", "one:", "one:1/", "/one:1", "//one:1", ":1", "@", "one@", ":"),
     *("n" * 300, "n/" * 200 + "n", "one:" + "t" * 129, "\u00fc", "\x00", "a\nb", "-one", "one-", "on__e", "one..two"),
-    *("one:.tag", "one:-tag", "host.example:port/x", "localhost:99999/x", "[::1]:5000/x", "http://one", "https://x/y:1"),
+    *(
+        "one:.tag",
+        "one:-tag",
+        "host.example:port/x",
+        "localhost:99999/x",
+        "[::1]:5000/x",
+        "http://one",
+        "https://x/y:1",
+    ),
     *("%", "<none>", "<none>:<none>", "<none>@<none>", "one,two", "one;two", "one?two", "one#two", "*", "o*e:1", "on"),
     *(prefix_of_two(), f"sha256:{prefix_of_two()}", "__one.12__x", "g" * 12, "scratch", "docker.io", "docker.io/"),
     *("__one__:1", "__one.12__:1", "ONE:1", "one@sha256:abc", "one@sha256:" + "0" * 64, "x@sha512:" + "0" * 128),
@@ -101,8 +126,6 @@ def tagging() -> Iterator[Request]:
         yield Request(f"delete {tag}", "DELETE", f"/v1.41/images/{tag}")
     yield Request("delete the rest", "DELETE", "/v1.41/images/__tagged__?force=1")
     yield Request("list at the end", "GET", "/v1.41/images/json?all=1")
-
-
 
 
 def _delete(target: str, case: str = "") -> Request:

@@ -2,13 +2,14 @@
 
 import functools
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from support.bases import busybox_base
-from support.builder import archive, context
+from support.builder import Content, archive, context
 from support.differential import Request
 
 __all__ = ["SEEDED", "Image", "docker_archive", "known_ids", "prefix_of_two", "seeding"]
@@ -51,14 +52,14 @@ class Image:
 
 def docker_archive(images: Sequence[Image]) -> bytes:
     """Return the archive that `docker load` reads."""
-    members: dict[str, bytes] = {}
+    members: dict[str, Content] = {}
     manifest = []
     for image in images:
         layers = [f"{hashlib.sha256(layer).hexdigest()}.tar" for layer in image.layers]
         members |= dict(zip(layers, image.layers, strict=True))
         members[f"{image.id}.json"] = image.bytes
         manifest.append({"Config": f"{image.id}.json", "RepoTags": list(image.tags) or None, "Layers": layers})
-    return archive({**members, "manifest.json": json.dumps(manifest)})
+    return archive(members | {"manifest.json": json.dumps(manifest)})
 
 
 _BASE = archive({"base": b"b" * 1000})
@@ -147,7 +148,7 @@ def known_ids(images: Mapping[str, Image]) -> Mapping[str, str]:
 def prefix_of_two() -> str:
     """Return the start of the ids of at least two seeded images: names nothing, whatever else there is."""
     ids = sorted(image.id for image in SEEDED.values())
-    return next(first[:1] for first, second in zip(ids, ids[1:], strict=False) if first[0] == second[0])
+    return next(first[:1] for first, second in itertools.pairwise(ids) if first[0] == second[0])
 
 
 @functools.cache
@@ -172,4 +173,4 @@ def seeding() -> Iterator[Request]:
     yield _build("loser", "FROM one:1\nLABEL turn=1\n", "t=again:1", "again:1")
     yield _build("winner", "FROM one:1\nLABEL turn=2\n", "t=again:1", "again:1")
     yield _build("ran", "FROM base:1\nRUN echo hi > /hi\nCMD x\n", "t=ran:1", "ran:1")
-    yield _build("failure", "FROM base:1\nRUN echo no > /no; exit 3\n", "t=fails:1", "fails:1")
+    yield _build("left", "FROM base:1\nRUN echo no > /no; exit 3\n", "t=fails:1", "")

@@ -10,12 +10,29 @@ from compat.images_differential.seed import Image, docker_archive
 from support.builder import archive, context
 from support.differential import ById, Request
 
-__all__ = ["OWN", "containers", "disk_usage", "events", "pruning", "routes"]
+__all__ = ["OWN", "committing", "containers", "disk_usage", "events", "pruning", "routes"]
 
 _PATHS = (
     *("/_ping", "/version", "/images/json", "/images/one:1/json", "/images/nope/json", "/nope", "/", "/images"),
-    *("/images/", "/images/json/", "/images//json", "/./images/json", "/images/../images/json", "/build", "/images/prune"),
-    *("/images/load", "/images/create", "/images/get", "/containers/json", "/events/", "/system", "/system/df/", "/_ping/"),
+    *(
+        "/images/",
+        "/images/json/",
+        "/images//json",
+        "/./images/json",
+        "/images/../images/json",
+        "/build",
+        "/images/prune",
+    ),
+    *(
+        "/images/load",
+        "/images/create",
+        "/images/get",
+        "/containers/json",
+        "/events/",
+        "/system",
+        "/system/df/",
+        "/_ping/",
+    ),
     *("/imagesjson", "/images/one:1", "/images/one:1/nope", "/images/a/b/c/json", "/Images/json", "/images/JSON"),
 )
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
@@ -26,7 +43,22 @@ _LEFT_OUT = {
 }
 _VERSIONS = (
     *("v1.42", "v1.51", "v1.52", "v1.99", "v2.0", "v99", "v1.11", "v1.12", "v1.20", "v1.21", "v1.22", "v1.23", "v1.24"),
-    *("v1", "v0", "v0.1", "v1.", "v.1", "v", "vfoo", "v1.x", "V1.41", "v1.41.0", "v1.41.1", "v01.41", "v1.041", "v1..41"),
+    *(
+        "v1",
+        "v0",
+        "v0.1",
+        "v1.",
+        "v.1",
+        "v",
+        "vfoo",
+        "v1.x",
+        "V1.41",
+        "v1.41.0",
+        "v1.41.1",
+        "v01.41",
+        "v1.041",
+        "v1..41",
+    ),
     *("v1.41/v1.41", "v-1", "v1.4a", "v99999999999999999999.1", "v1.99999999999999999999", "1.41", "v1%2e41"),
 )
 
@@ -87,7 +119,14 @@ def _still(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 _CONTAINER_FILTERS: tuple[Any, ...] = (
     *({"status": ["exited"]}, {"status": ["running"]}, {"status": ["nope"]}, {"exited": ["3"]}, {"exited": ["0"]}),
-    *({"exited": ["x"]}, {"label": ["x"]}, {"name": ["nope"]}, {"id": ["nope"]}, {"nope": ["x"]}, {"ancestor": ["base:1"]}),
+    *(
+        {"exited": ["x"]},
+        {"label": ["x"]},
+        {"name": ["nope"]},
+        {"id": ["nope"]},
+        {"nope": ["x"]},
+        {"ancestor": ["base:1"]},
+    ),
 )
 
 
@@ -97,16 +136,66 @@ def containers() -> Iterator[Request]:
         yield Request(f"list {query}", "GET", f"/v1.41/containers/json?{query}", view=_containers)
     for document in _CONTAINER_FILTERS:
         query = f"all=1&filters={quote(json.dumps(document))}"
-        yield Request(f"list {json.dumps(document)}".replace("[", "("), "GET", f"/v1.41/containers/json?{query}", view=_containers)
+        yield Request(
+            f"list {json.dumps(document)}".replace("[", "("), "GET", f"/v1.41/containers/json?{query}", view=_containers
+        )
     for text in ("{", "[]", "x", '{"status":1}'):
         yield Request(f"list {text}".replace("[", "("), "GET", f"/v1.41/containers/json?all=1&filters={quote(text)}")
     for name in ("nope", "0" * 64, "a b", "..", "UPPER"):
         for method, path in (("GET", f"{quote(name)}/json"), ("DELETE", quote(name))):
             yield Request(f"{method} {path}", method, f"/v1.41/containers/{path}")
             yield Request(f"1.22 {method} {path}", method, f"/v1.22/containers/{path}")
+    for name in ("__left__", "__left.12__", "__left.30__"):
+        yield Request(f"inspect {name}", "GET", f"/v1.41/containers/{name}/json", view=_inspected)
+        yield Request(f"1.22 inspect {name}", "GET", f"/v1.22/containers/{name}/json", view=_inspected)
+    for document in ({"id": ["__left.12__"]}, {"id": ["__left__", "nope"]}, {"id": ["0"]}):
+        query = f"all=1&filters={quote(json.dumps(document))}"
+        yield Request(f"list id {len(document['id'])} {document['id'][0]}", "GET", f"/v1.41/containers/json?{query}")
+
+
+_COMMITS = (
+    *("repo=committed", "repo=committed&tag=2", "repo=committed:3&tag=4", "", "repo=BAD", "repo=committed&tag=b%20d"),
+    *("repo=committed&comment=hello&author=Me+%3Cme%3E", "repo=committed&pause=0", "repo=committed&changes=ENV+B=2"),
+    *("repo=committed&changes=CMD+x&changes=LABEL+a=b", "repo=committed&changes=foo", "repo=committed&changes=RUN+x"),
+    *("repo=sha256", "repo=committed@sha256:__one__", "repo=scratch"),
+)
+_CONFIGS = (b"", b"{}", b"null", b'{"Env":["C=3"],"Labels":{"l":"m"}}', b"{", b"[]", b'{"Cmd":"x"}')
+
+
+def committing() -> Iterator[Request]:
+    """Images from what a failed step left; then it goes."""
+    body = context("FROM base:1\nENV A=1\nLABEL k=v\nRUN echo left > /left; rm /bin/vi; exit 4\n")
+    yield Request("build", "POST", "/v1.41/build?t=fails:2", body, learn="failed")
+    yield Request("list of containers", "GET", "/v1.41/containers/json?all=1", view=_containers)
+    for number, query in enumerate(_COMMITS):
+        target = f"/v1.41/commit?container=__failed__&{query}"
+        subject = f"committed:{2 if 'tag=2' in query else 4 if 'tag=4' in query else 'latest'}"
+        yield Request(f"commit {query}", "POST", target, b"{}", _JSON, learn=f"commit-of-{number}", subject=subject)
+        yield Request(f"inspect after {query}", "GET", f"/v1.41/images/{subject}/json")
+        yield Request(f"history after {query}", "GET", f"/v1.41/images/{subject}/history")
+    for config in _CONFIGS:
+        target = "/v1.41/commit?container=__failed.12__&repo=committed"
+        yield Request(f"commit of {config!r}".replace("[", "("), "POST", target, config, _JSON)
+        yield Request(f"inspect after {config!r}".replace("[", "("), "GET", "/v1.41/images/committed/json")
+    yield Request("commit without a type", "POST", "/v1.41/commit?container=__failed__&repo=committed", b"{}")
     yield Request("commit of none", "POST", "/v1.41/commit?container=nope&repo=committed", b"{}", _JSON)
     yield Request("commit without a container", "POST", "/v1.41/commit?repo=committed", b"{}", _JSON)
-    yield Request("prune nothing", "POST", "/v1.41/containers/nope/prune")
+    yield Request("commit at 1.22", "POST", "/v1.22/commit?container=nope", b"{}", _JSON)
+    for name in ("committed", "committed:2", "committed:4", "scratch"):
+        yield Request(f"delete {name}", "DELETE", f"/v1.41/images/{name}")
+    for number, query in enumerate(("", "", "?force=1", "?v=1", "?link=1")):
+        yield Request(f"delete container {number}", "DELETE", f"/v1.41/containers/__failed.12__{query}")
+    yield Request("list of containers at the end", "GET", "/v1.41/containers/json?all=1", view=_containers)
+
+
+def _inspected(body: Any) -> Any:
+    """What there is to say of a container that nobody runs: the rest is about running it."""
+    if not isinstance(body, dict) or "State" not in body:
+        return body
+    kept = ("Id", "Created", "Path", "Args", "Image", "Name", "RestartCount", "Driver", "Platform")
+    state = {name: body["State"].get(name) for name in ("Status", "Running", "ExitCode", "Dead", "Error")}
+    config = {name: body["Config"].get(name) for name in ("Hostname", "Image", "Env", "Labels", "Cmd", "WorkingDir")}
+    return {**{name: body.get(name) for name in kept}, "State": state, "Config": config}
 
 
 _JSON = {"Content-Type": "application/json"}
@@ -119,10 +208,31 @@ def _containers(body: Any) -> Any:
 _EVENT_LAYER = archive({"event": "event"})
 _EVENT_IMAGE = Image(["happening:1"], "2012-01-01T00:00:00Z", [_EVENT_LAYER], {"Labels": {"seen": "yes"}})
 _EVENT_FILTERS: tuple[Any, ...] = (
-    *({"type": ["image"]}, {"event": ["tag"]}, {"event": ["tag", "untag"], "type": ["image"]}, {"image": ["happening:1"]}),
-    *({"label": ["seen"], "type": ["image"]}, {"type": ["builder"]}, {"nope": ["x"]}, {"image": ["nope"]}, {"image": ["happening"]}),
-    *({"type": ["image"], "label": ["seen=yes"]}, {"type": ["image"], "label": ["seen=no"]}, {"type": ["nope"]}, {"scope": ["local"]}),
-    *({"type": ["image"], "scope": ["swarm"]}, {"daemon": ["x"]}, {"container": ["x"]}, {"type": ["image"], "event": ["nope"]}),
+    *(
+        {"type": ["image"]},
+        {"event": ["tag"]},
+        {"event": ["tag", "untag"], "type": ["image"]},
+        {"image": ["happening:1"]},
+    ),
+    *(
+        {"label": ["seen"], "type": ["image"]},
+        {"type": ["builder"]},
+        {"nope": ["x"]},
+        {"image": ["nope"]},
+        {"image": ["happening"]},
+    ),
+    *(
+        {"type": ["image"], "label": ["seen=yes"]},
+        {"type": ["image"], "label": ["seen=no"]},
+        {"type": ["nope"]},
+        {"scope": ["local"]},
+    ),
+    *(
+        {"type": ["image"], "scope": ["swarm"]},
+        {"daemon": ["x"]},
+        {"container": ["x"]},
+        {"type": ["image"], "event": ["nope"]},
+    ),
 )
 
 
@@ -132,8 +242,22 @@ def events() -> Iterator[Request]:
     yield Request("tag", "POST", "/v1.41/images/happening:1/tag?repo=happened&tag=2")
     yield Request("get", "GET", "/v1.41/images/happening:1/get")
     yield Request("untag", "DELETE", "/v1.41/images/happening:1")
-    yield Request("import", "POST", "/v1.41/images/create?fromSrc=-&repo=happened&tag=3", _EVENT_LAYER, learn="happened", subject="happened:3")
-    yield Request("build", "POST", "/v1.41/build?t=happened:4", context("FROM happened:3\nLABEL seen=yes\n"), learn="built", subject="happened:4")
+    yield Request(
+        "import",
+        "POST",
+        "/v1.41/images/create?fromSrc=-&repo=happened&tag=3",
+        _EVENT_LAYER,
+        learn="happened",
+        subject="happened:3",
+    )
+    yield Request(
+        "build",
+        "POST",
+        "/v1.41/build?t=happened:4",
+        context("FROM happened:3\nLABEL seen=yes\n"),
+        learn="built",
+        subject="happened:4",
+    )
     yield Request("prune", "POST", f"/v1.41/images/prune?{filters(label=['nope'])}")
     for name in ("happened:2", "happened:4", "happened:3"):
         yield Request(f"delete {name}", "DELETE", f"/v1.41/images/{name}")
@@ -144,7 +268,9 @@ def events() -> Iterator[Request]:
     for query in ("since=x&until=1", "since=1&until=x", "since=2&until=1", "since=1&until=1", "since=0&until=1"):
         yield Request(query, "GET", f"/v1.41/events?{query}", view=_events)
     for text in ("{", "[]", "x", '{"type":1}'):
-        yield Request(f"filters {text}".replace("[", "("), "GET", f"/v1.41/events?since=1&until=2&filters={quote(text)}")
+        yield Request(
+            f"filters {text}".replace("[", "("), "GET", f"/v1.41/events?since=1&until=2&filters={quote(text)}"
+        )
     yield Request("at 1.22", "GET", "/v1.22/events?since=x&until=1")
 
 
@@ -181,17 +307,31 @@ def pruning() -> Iterator[Request]:
         *({"reference": ["x"]}, {"before": ["one:1"]}, {"since": ["one:1"]}),
     )
     for document in bad:
-        yield Request(f"bad {json.dumps(document)}".replace("[", "("), "POST", f"/v1.41/images/prune?filters={quote(json.dumps(document))}")
+        yield Request(
+            f"bad {json.dumps(document)}".replace("[", "("),
+            "POST",
+            f"/v1.41/images/prune?filters={quote(json.dumps(document))}",
+        )
     for text in ("{", "[]", "x", '{"dangling":1}', '{"dangling":"true"}'):
         yield Request(f"bad {text}".replace("[", "("), "POST", f"/v1.41/images/prune?filters={quote(text)}")
         yield Request(f"bad at 1.25 {text}".replace("[", "("), "POST", f"/v1.25/images/prune?filters={quote(text)}")
     good: tuple[Any, ...] = (
-        *({"label": ["nope"]}, {"label": ["prune=10"]}, {"label": ["prune=11", "prune"]}, {"until": ["2012-06-01"], "label": ["prune"]}),
+        *(
+            {"label": ["nope"]},
+            {"label": ["prune=10"]},
+            {"label": ["prune=11", "prune"]},
+            {"until": ["2012-06-01"], "label": ["prune"]},
+        ),
         *({"dangling": ["false"], "label": ["nope=1"]}, {"label!": ["k", "prune"], "label": ["nope"]}),
         *({"dangling": ["true"], "label": ["prune"]}, {"dangling": ["false"], "label": ["prune=t"]}),
     )
     for document in good:
-        yield Request(json.dumps(document).replace("[", "("), "POST", f"/v1.41/images/prune?filters={quote(json.dumps(document))}", view=_pruned)
+        yield Request(
+            json.dumps(document).replace("[", "("),
+            "POST",
+            f"/v1.41/images/prune?filters={quote(json.dumps(document))}",
+            view=_pruned,
+        )
         yield Request(f"list after {json.dumps(document)}".replace("[", "("), "GET", "/v1.41/images/json?all=1")
     yield Request("everything", "POST", "/v1.41/images/prune", view=_pruned)
     yield Request("list after everything", "GET", "/v1.41/images/json?all=1")

@@ -30,8 +30,15 @@ def _entry(**changes: object) -> dict[str, object]:
 
 
 _OTHER = hashlib.sha256(b"other").hexdigest()
-_LYING = Image(["lie:1"], "2011-01-01T00:00:00Z", [_LAYER], document={"rootfs": {"type": "layers", "diff_ids": [f"sha256:{_OTHER}"]}})
-_SHA512 = Image(["lie:1"], document={"rootfs": {"type": "layers", "diff_ids": ["sha512:" + "0" * 128]}}, layers=[_LAYER])
+_LYING = Image(
+    ["lie:1"],
+    "2011-01-01T00:00:00Z",
+    [_LAYER],
+    document={"rootfs": {"type": "layers", "diff_ids": [f"sha256:{_OTHER}"]}},
+)
+_SHA512 = Image(
+    ["lie:1"], document={"rootfs": {"type": "layers", "diff_ids": ["sha512:" + "0" * 128]}}, layers=[_LAYER]
+)
 _NIL = Image(document={"rootfs": {"type": "layers"}})
 _WINDOWS = Image(["windows:1"], "2011-01-01T00:00:00Z", [_LAYER], document={"os": "windows"})
 
@@ -69,8 +76,8 @@ _BAD_ARCHIVES = {
     "name with a digest": _with([_entry(RepoTags=[f"lie@sha256:{_OTHER}"])]),
     "name is a number": _with([_entry(RepoTags=[1])]),
     "windows": docker_archive([_WINDOWS]),
-    "member above": archive({**_PARTS, "../above": "x", "manifest.json": json.dumps([_entry()])}),
-    "link outside": archive({**_PARTS, "out": Member.symlink("/etc"), "out/passwd": "x", "manifest.json": "[]"}),
+    "member above": archive(_PARTS | {"../above": "x", "manifest.json": json.dumps([_entry()])}),
+    "link outside": archive(_PARTS | {"out": Member.symlink("/etc"), "out/passwd": "x", "manifest.json": "[]"}),
 }
 _GOOD_ARCHIVES = {
     "plain": docker_archive([_IMAGE]),
@@ -80,9 +87,11 @@ _GOOD_ARCHIVES = {
     "again": docker_archive([_IMAGE]),
     "untagged": docker_archive([_UNTAGGED]),
     "several": docker_archive([_UNTAGGED, _IMAGE, SEEDED["one"]]),
-    "links": archive({**_PARTS, "l.tar": Member.symlink("layer.tar"), "manifest.json": json.dumps([_entry(Layers=["l.tar"])])}),
+    "links": _with([_entry(Layers=["l.tar"])], **{"l.tar": Member.symlink("layer.tar")}),
     "compressed layer": _with([_entry(Layers=["l.gz"])], **{"l.gz": gzip.compress(_LAYER, mtime=0)}),
-    "dotted names": archive({**{f"./{name}": data for name, data in _PARTS.items()}, "./manifest.json": json.dumps([_entry()])}),
+    "dotted names": archive(
+        {**{f"./{name}": data for name, data in _PARTS.items()}, "./manifest.json": json.dumps([_entry()])}
+    ),
     "null layers": archive(
         {"c.json": _NIL.bytes, "manifest.json": '[{"Config":"c.json","RepoTags":["nil:1"],"Layers":null}]'}
     ),
@@ -93,7 +102,11 @@ def loading() -> Iterator[Request]:
     """Archives, good and bad; what is left of each shows in the list."""
     for case, body in _BAD_ARCHIVES.items():
         yield Request(f"bad: {case}", "POST", "/v1.41/images/load?quiet=1", body)
-        yield Request(f"list after bad: {case}", "GET", "/v1.41/images/json?filters=%7B%22reference%22:[%22lie%22,%22BAD%22,%22windows%22]%7D")
+        yield Request(
+            f"list after bad: {case}",
+            "GET",
+            "/v1.41/images/json?filters=%7B%22reference%22:[%22lie%22,%22BAD%22,%22windows%22]%7D",
+        )
     yield Request("list after the bad ones", "GET", "/v1.41/images/json?all=1")
     for case, body in _GOOD_ARCHIVES.items():
         yield Request(f"good: {case}", "POST", "/v1.41/images/load?quiet=1", body)
@@ -114,15 +127,52 @@ def loading() -> Iterator[Request]:
 
 _TAR = archive({"imported": "i" * 5, "bin/x": Member(b"x", mode=0o755)})
 _CHANGES = (
-    *("CMD x", 'CMD ["x","y"]', "ENV A=1 B=2", "ENV A 1", "ENTRYPOINT x", "EXPOSE 80 90/udp", "LABEL a=b c=d", "USER me"),
-    *("VOLUME /v", 'VOLUME ["/v","/w"]', "WORKDIR /w", "WORKDIR rel", "ONBUILD RUN x", "STOPSIGNAL INT", "STOPSIGNAL x"),
-    *("HEALTHCHECK CMD true", "HEALTHCHECK NONE", "SHELL [\"a\"]", "MAINTAINER me", "RUN x", "FROM x", "COPY a b", "foo"),
-    *("ADD a b", "ARG A", "", " ", "ENV", "ENV A", "EXPOSE x", "LABEL", "CMD", "cmd lower", "EXPOSE 1-3", "foo bar", "# x"),
-    *("CMD a\nENV B=1", "ENV A=$HOME", "LABEL a", "EXPOSE 70000", "WORKDIR", "USER", "CMD [\"x\"", "ONBUILD FROM x"),
+    *(
+        "CMD x",
+        'CMD ["x","y"]',
+        "ENV A=1 B=2",
+        "ENV A 1",
+        "ENTRYPOINT x",
+        "EXPOSE 80 90/udp",
+        "LABEL a=b c=d",
+        "USER me",
+    ),
+    *(
+        "VOLUME /v",
+        'VOLUME ["/v","/w"]',
+        "WORKDIR /w",
+        "WORKDIR rel",
+        "ONBUILD RUN x",
+        "STOPSIGNAL INT",
+        "STOPSIGNAL x",
+    ),
+    *("HEALTHCHECK CMD true", "HEALTHCHECK NONE", 'SHELL ["a"]', "MAINTAINER me", "RUN x", "FROM x", "COPY a b", "foo"),
+    *(
+        "ADD a b",
+        "ARG A",
+        "",
+        " ",
+        "ENV",
+        "ENV A",
+        "EXPOSE x",
+        "LABEL",
+        "CMD",
+        "cmd lower",
+        "EXPOSE 1-3",
+        "foo bar",
+        "# x",
+    ),
+    *("CMD a\nENV B=1", "ENV A=$HOME", "LABEL a", "EXPOSE 70000", "WORKDIR", "USER", 'CMD ["x"', "ONBUILD FROM x"),
 )
 _IMPORTS = (
     *("repo=imp&tag=1", "repo=imp", "repo=imp:3", "repo=imp:3&tag=4", "", "tag=1", "repo=BAD", "repo=imp&tag=b%20d"),
-    *("repo=imp&message=hello+%3C%26%3E", "repo=imp&message=", "repo=imp@sha256:__one__", "repo=sha256", "repo=scratch"),
+    *(
+        "repo=imp&message=hello+%3C%26%3E",
+        "repo=imp&message=",
+        "repo=imp@sha256:__one__",
+        "repo=sha256",
+        "repo=scratch",
+    ),
     *("repo=imp&platform=linux/amd64", "repo=imp&platform=foo/bar/baz/qux", "repo=imp&platform=", "repo=__one__"),
 )
 
@@ -135,7 +185,7 @@ def _subject(query: str) -> str:
 
 
 def importing() -> Iterator[Request]:
-    """Imports: names, messages, changes, bodies; and the other uses of the same endpoint, as far as no registry is asked."""
+    """Imports: names, messages, changes, bodies; other uses of the endpoint as far as no registry is asked."""
     for number, query in enumerate(_IMPORTS):
         target = f"/v1.41/images/create?fromSrc=-&{query}"
         yield Request(f"import {query}", "POST", target, _TAR, learn=f"imp-{number}", subject=_subject(query))
