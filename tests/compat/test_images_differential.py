@@ -1,5 +1,6 @@
 """Every answer about images, against the answer of a real engine that holds the same."""
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,6 +11,7 @@ from compat.images_differential.seed import SEEDED, known_ids, seeding
 from support.daemon import daemon
 from support.differential import Difference, Pair, Request, Side, read_known, review
 from support.dockerd import dockerd
+from support.unixhttp import UnixConnection, request
 
 pytestmark = pytest.mark.compat
 
@@ -54,6 +56,28 @@ def test_seed(seeded: tuple[Pair, list[Difference]]) -> None:
     _, found = seeded
     report = review(found, read_known(KNOWN, "seed"))
     assert not report, report
+
+
+def test_events_as_they_happen(seeded: tuple[Pair, list[Difference]]) -> None:
+    """A stream that stays open until the client leaves: the headers come at once, each event as it happens."""
+    pair, _ = seeded
+    seen = []
+    for side in pair.sides:
+        connection = UnixConnection(side.socket, timeout=10)
+        try:
+            connection.request("GET", "/v1.41/events?filters=%7B%22type%22:%5B%22image%22%5D%7D")
+            response = connection.getresponse()
+            assert response.status == 200
+            for tag in ("live:1", "live:2"):
+                assert request(side.socket, "POST", f"/images/tie:a/tag?repo={tag}")[0] == 201
+                event = json.loads(response.readline())
+                seen.append((event["Type"], event["Action"], event["id"], event["Actor"]["Attributes"]))
+            for tag in ("live:1", "live:2"):
+                assert request(side.socket, "DELETE", f"/images/{tag}")[0] == 200
+                assert json.loads(response.readline())["Action"] == "untag"
+        finally:
+            connection.close()
+    assert seen[:2] == seen[2:]
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -40,8 +40,8 @@ _PASSING_HEADERS = frozenset({"date", "content-length", "transfer-encoding"})
 class Request:
     """One request for both sides, and what is done with the answer.
 
-    `learn` names the image that `subject` is afterwards, or the newest container; `ours` replaces the target on our side; `mark` names the time
-    before the request; `view` takes from the parsed body what is compared.
+    `learn` names the image that `subject` is afterwards, or the newest container; `ours` replaces the target on our
+    side; `mark` names the time before the request; `view` takes from the parsed body what is compared.
     """
 
     case: str
@@ -134,7 +134,7 @@ class Side:
 
     def __init__(self, socket: str) -> None:
         self.names: dict[str, str] = {}
-        self._socket = socket
+        self.socket = socket
         self._connection: UnixConnection | None = None
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class Side:
     def send(self, request: Request, target: str = "") -> _Answer:
         """Send the request over the one connection, or a new one if the last answer ended it."""
         if self._connection is None:
-            self._connection = UnixConnection(self._socket, timeout=30)
+            self._connection = UnixConnection(self.socket, timeout=30)
         connection = self._connection
         try:
             headers = {name: self._filled(value) for name, value in request.headers.items()}

@@ -20,9 +20,13 @@ _UNTAGGED = Image([], "2011-01-02T00:00:00Z", [_LAYER])
 _PARTS: dict[str, Content] = {f"{_IMAGE.id}.json": _IMAGE.bytes, "layer.tar": _LAYER}
 
 
+def _tar(members: Mapping[str, Content]) -> bytes:
+    return archive(members)
+
+
 def _with(manifest: object, **members: Content) -> bytes:
     text = manifest if isinstance(manifest, str) else json.dumps(manifest)
-    return archive({**_PARTS, **members, "manifest.json": text})
+    return archive(_PARTS | members | {"manifest.json": text})
 
 
 def _entry(**changes: object) -> dict[str, object]:
@@ -89,10 +93,10 @@ _GOOD_ARCHIVES = {
     "several": docker_archive([_UNTAGGED, _IMAGE, SEEDED["one"]]),
     "links": _with([_entry(Layers=["l.tar"])], **{"l.tar": Member.symlink("layer.tar")}),
     "compressed layer": _with([_entry(Layers=["l.gz"])], **{"l.gz": gzip.compress(_LAYER, mtime=0)}),
-    "dotted names": archive(
-        {**{f"./{name}": data for name, data in _PARTS.items()}, "./manifest.json": json.dumps([_entry()])}
+    "dotted names": _tar(
+        {f"./{name}": data for name, data in _PARTS.items()} | {"./manifest.json": json.dumps([_entry()])}
     ),
-    "null layers": archive(
+    "null layers": _tar(
         {"c.json": _NIL.bytes, "manifest.json": '[{"Config":"c.json","RepoTags":["nil:1"],"Layers":null}]'}
     ),
 }
