@@ -255,7 +255,8 @@ class _Normal:
     def _list(self, entries: list[dict[str, Any]], form: dict[str, Any]) -> Any:
         """Return a list of images by id, and in `form` whether they came newest first."""
         times = [entry["Created"] for entry in entries]
-        form["newest first"] = times == sorted(times, reverse=True)
+        if times != sorted(times, reverse=True):
+            form["newest first"] = False
         return self._by_id(entries)
 
     def _by_id(self, entries: list[dict[str, Any]]) -> ById:
@@ -373,11 +374,12 @@ def _answers_differ(case: str, theirs: dict[str, Any], ours: dict[str, Any]) -> 
         yield from _differences(case, "", theirs, ours)
         return
     # One did it, the other refused: the rest would only say so again.
-    yield from _differences(case, "header", theirs["header"], ours["header"])
     yield Difference(case, "answer", *(f"{answer['status']} {_shown(answer['body'])}" for answer in (theirs, ours)))
 
 
 def _differences(case: str, where: str, theirs: Any, ours: Any) -> Iterator[Difference]:
+    if isinstance(theirs, ById) or isinstance(ours, ById):
+        theirs, ours = (ById() if value == [] else value for value in (theirs, ours))
     if isinstance(theirs, ById) and isinstance(ours, ById):
         if theirs.keys() != ours.keys():
             only = [", ".join(sorted(a.keys() - b.keys())) for a, b in ((theirs, ours), (ours, theirs))]
