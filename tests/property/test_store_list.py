@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imagewright.filesystem import matches
 from imagewright.oci import Digest
-from imagewright.store import ImageQuery
+from imagewright.store import ImageQuery, ImageSummary
 from imagewright.store.catalogue import Catalogue
 from imagewright.store.listing import Bounds, Entry, select_images
 
@@ -109,10 +109,18 @@ def test_changes_one_by_one_come_to_the_same(states: list[dict[Digest, Entry]], 
     catalogue = Catalogue(states[0], 0)
     for generation, (before, after) in enumerate(itertools.pairwise(states), 1):
         changes: dict[Digest, Entry | None] = {image: after.get(image) for image in before.keys() | after.keys()}
+        changed = catalogue.differs(changes)
+        shown = catalogue.list(ImageQuery(all=True))
         catalogue.change(changes, generation)
         new = Catalogue(after, 0)
         assert catalogue.list(query) == new.list(query)
         assert catalogue.names() == new.names()
+        assert changed or shown == catalogue.list(ImageQuery(all=True))
         assert len(catalogue) == len(after)
         for image in IDS:
-            assert catalogue.find_entry(image) is after.get(image)
+            assert summary_of(catalogue, image) == summary_of(new, image)
+
+
+def summary_of(catalogue: Catalogue, image: Digest) -> ImageSummary | None:
+    entry = catalogue.find_entry(image)
+    return None if entry is None else entry.summary

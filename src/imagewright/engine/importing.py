@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from imagewright.archive import Readable
 from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import parse_changes
+from imagewright.errors import InvalidInput
 from imagewright.oci import Digest, History, ImageConfig, Platform, RootfsConfig, RunConfig, encode_config, format_time
 from imagewright.plan import apply_changes
 from imagewright.reference import Reference
@@ -31,7 +32,11 @@ def import_image(
     """
     run = apply_changes(RunConfig(), parse_changes(changes))
     with store.lease():
-        diff_id = store.add_layer_stream(stream)
+        try:
+            diff_id = store.add_layer_stream(stream)
+        except InvalidInput as error:
+            # So the engine words it, whose tar reader is a program of its own.
+            raise InvalidInput(f"Error processing tar file(exit status 1): {error}") from error
         cancellation.check()
         created = format_time(clock())
         config = ImageConfig(

@@ -6,13 +6,16 @@ https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from imagewright.archive import CHUNK, Member, Writable, write_members
 from imagewright.cancellation import Cancellation
-from imagewright.errors import InvalidInput, NotFound
-from imagewright.oci import Descriptor, Digest, Index, Manifest, encode_document
+from imagewright.errors import NotFound
+from imagewright.oci import Descriptor, Digest, ImageConfig, Index, Manifest, Platform, encode_document
 from imagewright.reference import Reference
 from imagewright.store import Store, StoredImage
 
@@ -22,6 +25,7 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_FULL_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +36,32 @@ class _Saved:
     names: tuple[Reference, ...]
 
 
-def save(store: Store, names: Sequence[str], out: Writable, *, cancellation: Cancellation) -> None:
+def save(
+    store: Store,
+    names: Sequence[str],
+    out: Writable,
+    *,
+    platform: Platform | None = None,
+    cancellation: Cancellation,
+) -> None:
     """Write the images that `names` name to `out`; a name without a tag stands for all tags of its repository.
 
-    Raises `NotFound` before the first byte is written if one of them is not there, and `Corrupt` while writing if the
-    store's bytes are not what they were.
+    Nothing is written if one of them is not there, or not for `platform`, if that is given: `NotFound` is raised, and
+    `InvalidInput` for what cannot be a name. Raises `Corrupt` while writing if bytes of the store have changed.
     """
     with store.lease() as lease:
         chosen = _choose(store, names)
         for saved in chosen:
+            if platform is not None and not _is_for(saved.image.config, platform):
+                raise NotFound(f"no suitable export target found for platform {platform}")
             for diff_id in saved.image.config.diff_ids:
                 lease.keep(diff_id)
         write_members(_members(store, chosen, cancellation), out)
+
+
+def _is_for(config: ImageConfig, platform: Platform) -> bool:
+    same = (config.os, config.architecture) == (platform.os, platform.architecture)
+    return same and platform.variant in {"", config.variant}
 
 
 def _choose(store: Store, names: Sequence[str]) -> list[_Saved]:
@@ -58,29 +76,30 @@ def _choose(store: Store, names: Sequence[str]) -> list[_Saved]:
 
 
 def _resolve(store: Store, name: str) -> list[tuple[Digest, Reference | None]]:
-    try:
+    """Return the images that `name` stands for, each with the name it is saved with, if any.
+
+    Only a name with neither tag nor digest can be an id, or the beginning of one.
+    """
+    if not _FULL_ID.fullmatch(name):
         reference = Reference.parse(name)
-    except InvalidInput:
-        reference = None
-    if reference is not None and reference.digest is None:
-        if reference.tag:
+        if reference.familiar_name != "sha256" and (reference.tag or reference.digest is not None):
             found = store.find_reference(reference)
-            if found is not None:
-                return [(found, reference)]
-        tagged = [(image_id, tag) for tag, image_id in store.list_references() if _same(tag, reference)]
-        if tagged:
-            return [(image_id, tag) for image_id, tag in tagged]
+            if found is None:
+                raise NotFound("reference does not exist")
+            return [(found, reference if reference.digest is None else None)]
+        named = [(image_id, tag) for tag, image_id in store.list_references() if tag.name == reference.name]
+        if named:
+            return [(image_id, tag if tag.digest is None else None) for image_id, tag in named]
     try:
         return [(store.resolve(name), None)]
     except NotFound as error:
         raise NotFound(f"No such image: {name}") from error
 
 
-def _same(tag: Reference, reference: Reference) -> bool:
-    return not reference.tag and not tag.digest and tag.name == reference.name
-
-
 def _members(store: Store, chosen: Sequence[_Saved], cancellation: Cancellation) -> Iterator[Member]:
+    if not chosen:
+        yield Member(path="manifest.json", data=b"null\n")
+        return
     yield Member(path="oci-layout", data=b'{"imageLayoutVersion":"1.0.0"}')
     yield Member(path="blobs", kind="directory", mode=0o755)
     yield Member(path="blobs/sha256", kind="directory", mode=0o755)
@@ -98,7 +117,7 @@ def _members(store: Store, chosen: Sequence[_Saved], cancellation: Cancellation)
             if Digest.of(data) not in written:
                 written.add(Digest.of(data))
                 yield Member(path=_blob(Digest.of(data)), data=data)
-        descriptors += _describe(manifest, saved.names)
+        descriptors += _describe(manifest, saved)
     index = Index(schema_version=2, media_type=_INDEX, manifests=tuple(descriptors))
     yield Member(path="index.json", data=encode_document(index))
     yield Member(path="manifest.json", data=_docker_manifest(chosen))
@@ -129,36 +148,43 @@ def _manifest(store: Store, image: StoredImage) -> Manifest:
     return Manifest(schema_version=2, media_type=_MANIFEST, config=config, layers=layers)
 
 
-def _describe(manifest: bytes, names: Sequence[Reference]) -> list[Descriptor]:
+def _describe(manifest: bytes, saved: _Saved) -> list[Descriptor]:
     """Return what the index says of one image: a descriptor a name, or one without a name."""
-    digest, size = str(Digest.of(manifest)), len(manifest)
-    if not names:
-        return [Descriptor(media_type=_MANIFEST, digest=digest, size=size)]
+    config = saved.image.config
+    platform = {"architecture": config.architecture, "os": config.os, "variant": config.variant}
+    descriptor = Descriptor(
+        media_type=_MANIFEST,
+        digest=str(Digest.of(manifest)),
+        size=len(manifest),
+        platform={key: value for key, value in platform.items() if value} or None,
+    )
+    if not saved.names:
+        return [descriptor]
     return [
-        Descriptor(
-            media_type=_MANIFEST,
-            digest=digest,
-            size=size,
+        replace(
+            descriptor,
             annotations={
                 "io.containerd.image.name": name.canonical,
                 "org.opencontainers.image.ref.name": name.tag,
             },
         )
-        for name in names
+        for name in saved.names
     ]
 
 
 def _docker_manifest(chosen: Sequence[_Saved]) -> bytes:
-    return _json(
-        [
-            {
-                "Config": _blob(saved.image.id),
-                "RepoTags": [name.familiar for name in saved.names] or None,
-                "Layers": [_blob(diff_id) for diff_id in saved.image.config.diff_ids],
-            }
-            for saved in chosen
-        ]
-    )
+    ids = {saved.image.id for saved in chosen}
+    entries = []
+    for saved in chosen:
+        entry = {
+            "Config": _blob(saved.image.id),
+            "RepoTags": [name.familiar for name in saved.names] or None,
+            "Layers": [_blob(diff_id) for diff_id in saved.image.config.diff_ids],
+        }
+        if saved.image.parent in ids:
+            entry["Parent"] = str(saved.image.parent)
+        entries.append(entry)
+    return _json(entries)
 
 
 def _repositories(chosen: Sequence[_Saved]) -> bytes:
@@ -171,4 +197,4 @@ def _repositories(chosen: Sequence[_Saved]) -> bytes:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()

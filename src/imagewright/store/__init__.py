@@ -1,6 +1,7 @@
 """Everything durable: layers in their forms, images and their names, records of steps, intermediate containers."""
 
 from imagewright.store.forms import TarReader, Unpack
+from imagewright.store.pruning import Pruning
 from imagewright.store.store import Lease, Store
 from imagewright.store.values import (
     Container,
@@ -22,6 +23,7 @@ __all__ = [
     "ImageSummary",
     "Lease",
     "Pruned",
+    "Pruning",
     "Record",
     "Removal",
     "Store",

@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from imagewright.errors import InvalidInput, NotFound
 from imagewright.oci import Digest
@@ -45,13 +46,28 @@ class Catalogue:
         """A number that changes with every change."""
         return self._generation
 
+    def differs(self, entries: Mapping[Digest, Entry | None]) -> bool:
+        """Whether `change` with `entries` would change the list, the times of last use aside."""
+        return any(not _is_same(self.find_entry(image), entry) for image, entry in entries.items())
+
+    def note_use(self, image: Digest, now_ns: int, *, apart_ns: int) -> bool:
+        """Take it that `image` was used at `now_ns`; return False if it was used less than `apart_ns` before."""
+        with self._lock:
+            entry = self._entries.get(image.encoded)
+            if entry is None or now_ns - entry.summary.last_used_ns < apart_ns:
+                return False
+            self._entries[image.encoded] = _used(entry, now_ns)
+            self._answers.clear()
+            return True
+
     def change(self, entries: Mapping[Digest, Entry | None], generation: int) -> None:
         """Take what a transaction has made of some images; None for those that it has removed."""
         with self._lock:
+            kept = {image: self._kept(image, entry) for image, entry in entries.items()}
             # A name may move from one image to another: all are taken away before any is given.
-            for image in entries:
+            for image in kept:
                 self._leave(image)
-            for entry in entries.values():
+            for entry in kept.values():
                 if entry is not None:
                     self._enter(entry)
                     insort(self._ids, entry.summary.id.encoded)
@@ -69,6 +85,12 @@ class Catalogue:
     def find_entry(self, image: Digest) -> Entry | None:
         """Return what the list knows of `image`."""
         return self._entries.get(image.encoded)
+
+    def heads(self) -> list[Entry]:
+        """Return the images that have a name or are nobody's parent, in the order of the list."""
+        with self._lock:
+            entries = (self._entries[encoded] for _, encoded in self._order)
+            return [entry for entry in entries if entry.names or entry.summary.id not in self._parents]
 
     def names(self) -> list[tuple[Reference, Digest]]:
         """Return every name with the image that it names, in the order of their canonical forms."""
@@ -94,17 +116,20 @@ class Catalogue:
             raise NotFound(f"No such image: {reference.with_default_tag().familiar}")
         return found
 
-    def list(self, query: ImageQuery) -> list[ImageSummary]:
+    def list(self, query: ImageQuery, now_ns: int = 0) -> list[ImageSummary]:
         """Return the images that `query` selects, newest first by the second, then by id.
+
+        The time `now_ns` matters for queries with `unused_for_ns`.
 
         Raises `NotFound` for a bound that names no image, and `InvalidInput` for a pattern that is none.
         """
-        bounds = self._bounds(query)
+        bounds = self._bounds(query, now_ns)
         with self._lock:
             answer = self._answers.get(query)
             if answer is None:
                 answer = tuple(select_images(self._candidates(query), query, bounds, self._parents))
-                if len(self._answers) < _REMEMBERED_ANSWERS:
+                # What was not used for some time changes with the time.
+                if query.unused_for_ns is None and len(self._answers) < _REMEMBERED_ANSWERS:
                     self._answers[query] = answer
             return list(answer)
 
@@ -119,10 +144,11 @@ class Catalogue:
                 found.update(self._repositories.get(Reference.parse(pattern).name, ()))
         return sorted((self._entries[encoded] for encoded in found), key=_rank)
 
-    def _bounds(self, query: ImageQuery) -> Bounds:
+    def _bounds(self, query: ImageQuery, now_ns: int) -> Bounds:
         before = [self._created(name) for name in query.before] + list(query.until_ns)
         since = [self._created(name) for name in query.since]
-        return Bounds(max(since, default=None), min(before, default=None))
+        used_ns = None if query.unused_for_ns is None else now_ns - query.unused_for_ns
+        return Bounds(max(since, default=None), min(before, default=None), used_ns)
 
     def _created(self, name: str) -> int:
         image = self.resolve(name)
@@ -136,6 +162,14 @@ class Catalogue:
             start = bisect_left(self._ids, prefix)
             found = [encoded for encoded in self._ids[start : start + 2] if encoded.startswith(prefix)]
         return Digest(found[0]) if len(found) == 1 else None
+
+    def _kept(self, image: Digest, entry: Entry | None) -> Entry | None:
+        """Return `entry`, or what is here already if that says the same; the last use is the later of both."""
+        known = self._entries.get(image.encoded)
+        if entry is None or known is None:
+            return entry
+        last_used_ns = max(entry.summary.last_used_ns, known.summary.last_used_ns)
+        return _used(known if _is_same(known, entry) else entry, last_used_ns)
 
     def _enter(self, entry: Entry) -> None:
         summary = entry.summary
@@ -160,6 +194,19 @@ class Catalogue:
                 del self._repositories[repository]
         if entry.summary.parent is not None:
             self._parents -= Counter((entry.summary.parent,))
+
+
+def _used(entry: Entry, last_used_ns: int) -> Entry:
+    if entry.summary.last_used_ns == last_used_ns:
+        return entry
+    return Entry(replace(entry.summary, last_used_ns=last_used_ns), entry.names)
+
+
+def _is_same(one: Entry | None, other: Entry | None) -> bool:
+    """Whether both say the same in the list, which does not show when an image was last used."""
+    if one is None or other is None:
+        return one is other
+    return one.names == other.names and replace(one.summary, last_used_ns=0) == replace(other.summary, last_used_ns=0)
 
 
 def _rank(entry: Entry) -> tuple[int, str]:

@@ -1,11 +1,15 @@
 """Intermediate containers: what RUN steps leave behind when they are not told to remove it."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from imagewright.errors import Conflict, InvalidInput, NotFound
-from imagewright.oci import parse_config
+from imagewright.oci import Digest, parse_config
 from imagewright.store import schema
 from imagewright.store.database import Database
+from imagewright.store.layers import Layers
 from imagewright.store.stacks import hold, release
 from imagewright.store.summaries import Summaries
 from imagewright.store.values import Container
@@ -16,16 +20,21 @@ __all__ = ["Containers"]
 class Containers:
     """The containers of the store. Thread-safe.
 
-    A container holds the layers of its image, also when the image is removed by force.
+    A container holds its layers, also when its image is removed by force.
     """
 
-    def __init__(self, database: Database, summaries: Summaries) -> None:
+    def __init__(self, database: Database, layers: Layers, summaries: Summaries) -> None:
         self._database = database
+        self._layers = layers
         self._summaries = summaries
 
     def add(self, container: Container) -> None:
-        """Keep `container`; raises `NotFound` if its image is not here, `Conflict` if its id or name is taken."""
-        with self._summaries.changing(durable=False) as (connection, touched):
+        """Keep `container`, without `diff_ids` one that has changed nothing of its image.
+
+        Raises `NotFound` if its image or a layer is not here, `Conflict` if its id or name is taken.
+        """
+        with self._summaries.changing(durable=False) as change:
+            connection = change.connection
             config = connection.scalar(select(schema.images.c.config).where(schema.images.c.id == container.image))
             if config is None:
                 raise NotFound(f"No such image: {container.image}")
@@ -44,8 +53,11 @@ class Containers:
                 "exit_code": container.exit_code,
             }
             connection.execute(insert(schema.containers).values(row))
-            hold(connection, container.id, parse_config(config).diff_ids)
-            touched.add(container.image)
+            diff_ids = container.diff_ids or parse_config(config).diff_ids
+            for diff_id in diff_ids:
+                self._layers.facts(diff_id)
+            hold(connection, container.id, diff_ids)
+            change.touched.add(container.image)
 
     def list(self) -> list[Container]:
         """Return all containers, newest first."""
@@ -60,13 +72,14 @@ class Containers:
         with self._database.read() as connection:
             return _find(connection, name)
 
-    def remove(self, name: str) -> None:
-        """Remove the container that `get` would return; raises what it raises."""
-        with self._summaries.changing(durable=True) as (connection, touched):
-            container = _find(connection, name)
-            connection.execute(delete(schema.containers).where(schema.containers.c.id == container.id))
-            release(connection, container.id)
-            touched.add(container.image)
+    def remove(self, name: str) -> Container:
+        """Remove the container that `get` would return, and return it; raises what it raises."""
+        with self._summaries.changing(durable=True) as change:
+            container = _find(change.connection, name)
+            change.connection.execute(delete(schema.containers).where(schema.containers.c.id == container.id))
+            release(change.connection, container.id)
+            change.touched.add(container.image)
+            return container
 
 
 def _find(connection: Connection, name: str) -> Container:
@@ -83,11 +96,17 @@ def _find(connection: Connection, name: str) -> Container:
 
 
 def _all(connection: Connection) -> list[Container]:
+    stacks = schema.stacks
+    held: defaultdict[str, list[Digest]] = defaultdict(list)
+    query = select(stacks.c.owner, stacks.c.diff_id).join(schema.containers, schema.containers.c.id == stacks.c.owner)
+    for row in connection.execute(query.order_by(stacks.c.owner, stacks.c.position)):
+        held[row.owner].append(row.diff_id)
     rows = connection.execute(select(schema.containers))
-    return sorted((_container(row) for row in rows), key=lambda container: (-container.created_ns, container.id))
+    found = (_container(row, held[row.id]) for row in rows)
+    return sorted(found, key=lambda container: (-container.created_ns, container.id))
 
 
-def _container(row: Row[tuple[object, ...]]) -> Container:
+def _container(row: Row[tuple[object, ...]], diff_ids: Iterable[Digest]) -> Container:
     return Container(
         id=row.id,
         image=row.image,
@@ -95,4 +114,5 @@ def _container(row: Row[tuple[object, ...]]) -> Container:
         created_ns=row.created_ns,
         exit_code=row.exit_code,
         name=row.name,
+        diff_ids=tuple(diff_ids),
     )

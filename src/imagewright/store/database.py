@@ -1,16 +1,17 @@
 """The metadata database: transactions, and how durable they are."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, create_engine, event, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import URL, Connection, create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from imagewright.errors import SystemFailure
 from imagewright.store import schema
+from imagewright.store.migration import migrate
 
 __all__ = ["Database"]
 
@@ -21,7 +22,7 @@ class Database:
     Raises `SystemFailure` where the database cannot do what it is asked: a full disk, a damaged file.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._engine = create_engine(URL.create("sqlite", database=path))
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
@@ -30,7 +31,7 @@ class Database:
             with _translated():
                 self._writer = self._engine.connect()
                 with self.write(durable=True) as connection:
-                    _prepare(connection)
+                    _prepare(connection, clock())
         except SystemFailure:
             self._engine.dispose()
             raise
@@ -52,6 +53,14 @@ class Database:
         """Keep other threads from writing, for what must happen between transactions."""
         with self._writing:
             yield
+
+    def try_exclusive(self) -> bool:
+        """Begin what `exclusive` does if nobody else has; return whether that is so. Ended by `end_exclusive`."""
+        return self._writing.acquire(blocking=False)
+
+    def end_exclusive(self) -> None:
+        """Let other threads write again."""
+        self._writing.release()
 
     @contextmanager
     def write(self, *, durable: bool) -> Iterator[Connection]:
@@ -79,17 +88,20 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
-def _prepare(connection: Connection) -> None:
-    """Make the tables of a new database, or see that those of an old one are ours."""
-    schema.metadata.create_all(connection)
-    version = {"name": "schema_version", "value": schema.SCHEMA_VERSION}
-    connection.execute(insert(schema.properties).values(version).on_conflict_do_nothing())
-    connection.execute(insert(schema.properties).values(name="generation", value=0).on_conflict_do_nothing())
-    found = connection.scalar(select(schema.properties.c.value).where(schema.properties.c.name == "schema_version"))
-    if found != schema.SCHEMA_VERSION:
+def _prepare(connection: Connection, now_ns: int) -> None:
+    """Make the tables of a new database, or bring those of an older version up to date."""
+    table = schema.properties
+    if not inspect(connection).has_table(table.name):
+        schema.metadata.create_all(connection)
+        properties = {"schema_version": schema.SCHEMA_VERSION, "generation": 0}
+        connection.execute(insert(table), [{"name": name, "value": value} for name, value in properties.items()])
+    found = int(connection.execute(select(table.c.value).where(table.c.name == "schema_version")).scalar_one())
+    version = migrate(connection, found, now_ns)
+    if version != schema.SCHEMA_VERSION:
         raise SystemFailure(
             f"the data root was written by another version of imagewright (schema {found}, not {schema.SCHEMA_VERSION})"
         )
+    connection.execute(update(table).where(table.c.name == "schema_version").values(value=version))
 
 
 @contextmanager

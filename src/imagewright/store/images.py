@@ -37,15 +37,18 @@ class Images:
         config = parse_config(data)
         image = Digest.of(data)
         created_ns = parse_time(config.created) if config.created else 0
-        with self._summaries.changing(durable=bool(references)) as (connection, touched):
-            touched.add(image)
+        with self._summaries.changing(durable=bool(references)) as change:
+            connection = change.connection
+            change.touched.add(image)
+            change.used.add(image)
             found = connection.execute(select(schema.images.c.parent).where(schema.images.c.id == image)).first()
             if found is None:
                 self._insert(connection, image, data, config, created_ns)
             if parent is not None and (found is None or found.parent is None):
                 _set_parent(connection, image, parent)
+                change.touched.add(parent)
             for reference in references:
-                touched.update(self._name(connection, image, reference))
+                change.touched.update(self._name(connection, image, reference))
         return image
 
     def _insert(self, connection: Connection, image: Digest, data: bytes, config: ImageConfig, created_ns: int) -> None:
@@ -54,6 +57,7 @@ class Images:
         row = {"id": image, "parent": None, "created_ns": created_ns, "size": size}
         connection.execute(insert(schema.images).values(**row, config=data, tagged_ns=0))
         connection.execute(insert(schema.summaries).values(**row, names=[], labels=config.run.labels, containers=0))
+        connection.execute(insert(schema.uses).values(id=image, last_used_ns=self._clock()))
         hold(connection, image.encoded, diff_ids)
 
     def _name(self, connection: Connection, image: Digest, reference: Reference) -> set[Digest]:
@@ -73,21 +77,22 @@ class Images:
         """Let `reference` name `image`, whatever it named before; durable. Raises `NotFound` and `InvalidInput`."""
         if reference.digest is not None:
             raise InvalidInput("refusing to create a tag with a digest reference")
-        with self._summaries.changing(durable=True) as (connection, touched):
-            if connection.scalar(select(schema.images.c.id).where(schema.images.c.id == image)) is None:
+        with self._summaries.changing(durable=True) as change:
+            if change.connection.scalar(select(schema.images.c.id).where(schema.images.c.id == image)) is None:
                 raise NotFound(f"No such image: {image}")
-            touched.update(self._name(connection, image, reference))
+            change.touched.update(self._name(change.connection, image, reference))
+            change.used.add(image)
 
     def untag(self, reference: Reference) -> None:
         """Take the name `reference` away from its image, which stays; durable. Raises `NotFound`."""
         name = stored_name(reference)
         table = schema.references
-        with self._summaries.changing(durable=True) as (connection, touched):
-            image = connection.scalar(select(table.c.image).where(table.c.name == name))
+        with self._summaries.changing(durable=True) as change:
+            image = change.connection.scalar(select(table.c.image).where(table.c.name == name))
             if image is None:
                 raise NotFound(f"No such image: {reference.with_default_tag().familiar}")
-            connection.execute(delete(table).where(table.c.name == name))
-            touched.add(image)
+            change.connection.execute(delete(table).where(table.c.name == name))
+            change.touched.add(image)
 
     def get(self, image: Digest) -> StoredImage:
         """Return the image; raise `NotFound`."""
@@ -100,7 +105,8 @@ class Images:
             ).first()
             names = connection.scalars(select(schema.references.c.name).where(schema.references.c.image == image))
             references = sorted(Reference.parse(name) for name in names)
-        if row is None:
+        entry = self._summaries.catalogue.find_entry(image)
+        if row is None or entry is None:
             raise NotFound(f"No such image: {image}")
         return StoredImage(
             id=image,
@@ -112,6 +118,7 @@ class Images:
             tags=tuple(reference for reference in references if reference.digest is None),
             digests=tuple(reference for reference in references if reference.digest is not None),
             tagged_ns=row.tagged_ns,
+            last_used_ns=entry.summary.last_used_ns,
         )
 
     def history(self, image: Digest) -> list[HistoryItem]:

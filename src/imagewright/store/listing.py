@@ -9,7 +9,7 @@ from imagewright.oci import Digest
 from imagewright.reference import Reference
 from imagewright.store.values import ImageQuery, ImageSummary
 
-__all__ = ["Bounds", "Entry", "is_plain", "select_images"]
+__all__ = ["Bounds", "Entry", "has_labels", "is_plain", "select_images"]
 
 _SPECIAL = frozenset("*?[\\")
 
@@ -38,6 +38,8 @@ class Entry:
         names: Iterable[str],
         labels: Mapping[str, str] | None,
         containers: int,
+        shared_size: int = 0,
+        last_used_ns: int = 0,
     ) -> "Entry":
         """Return the entry of `image` with canonical `names`."""
         references = tuple(sorted(Reference.parse(name) for name in names))
@@ -50,21 +52,30 @@ class Entry:
             digests=tuple(name.familiar for name in references if name.digest is not None),
             labels=labels,
             containers=containers,
+            shared_size=shared_size,
+            unique_size=size - shared_size,
+            last_used_ns=last_used_ns,
         )
         return cls(summary, references)
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Creation times between which images are selected, both excluded; in nanoseconds since 1970, None for no bound."""
+    """Times between which images are selected, in nanoseconds since 1970; None for no bound.
+
+    They are created after `after_ns`, before `before_ns`, and last used not after `used_ns`.
+    """
 
     after_ns: int | None = None
     before_ns: int | None = None
+    used_ns: int | None = None
 
-    def admit(self, created_ns: int) -> bool:
-        """Whether an image created at `created_ns` is between the bounds."""
-        return (self.before_ns is None or created_ns < self.before_ns) and (
-            self.after_ns is None or created_ns > self.after_ns
+    def admit(self, image: ImageSummary) -> bool:
+        """Whether `image` is between the bounds."""
+        return (
+            (self.before_ns is None or image.created_ns < self.before_ns)
+            and (self.after_ns is None or image.created_ns > self.after_ns)
+            and (self.used_ns is None or image.last_used_ns <= self.used_ns)
         )
 
 
@@ -80,10 +91,9 @@ def select_images(
     in https://github.com/moby/moby. Each condition is a pass of its own, and most queries have none or one.
     """
     if bounds != _UNBOUNDED:
-        entries = (entry for entry in entries if bounds.admit(entry.summary.created_ns))
+        entries = (entry for entry in entries if bounds.admit(entry.summary))
     if query.labels:
-        labels = [label.partition("=") for label in query.labels]
-        entries = (entry for entry in entries if _has_labels(entry.summary.labels or {}, labels))
+        entries = (entry for entry in entries if has_labels(entry.summary, query.labels))
     summaries: Iterator[ImageSummary]
     if query.references:
         summaries = _with_matching_names(entries, [_Pattern(text) for text in query.references])
@@ -104,8 +114,11 @@ def is_plain(pattern: str) -> bool:
     return _SPECIAL.isdisjoint(pattern)
 
 
-def _has_labels(labels: Mapping[str, str], wanted: Iterable[tuple[str, str, str]]) -> bool:
-    for key, equals, value in wanted:
+def has_labels(image: ImageSummary, wanted: Iterable[str]) -> bool:
+    """Whether `image` has all labels in `wanted`: `key`, or `key=value`."""
+    labels = image.labels or {}
+    for label in wanted:
+        key, equals, value = label.partition("=")
         found = labels.get(key)
         if found is None or (equals and found != value):
             return False

@@ -12,6 +12,7 @@ from imagewright.store.database import Database
 from imagewright.store.disk import remove_tree, translated
 from imagewright.store.layers import LayerFacts, load_facts
 from imagewright.store.layout import Layout
+from imagewright.store.sharing import recount
 from imagewright.store.stacks import free_layers, release
 
 __all__ = ["recover"]
@@ -64,14 +65,15 @@ def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
                 names = connection.scalars(select(references.c.name).where(references.c.image == image))
                 yield f"image {image} is gone with it, {', '.join(names) or 'without a name'}"
             connection.execute(delete(references).where(references.c.image == image))
-            connection.execute(delete(images).where(images.c.id == image))
-            connection.execute(delete(schema.summaries).where(schema.summaries.c.id == image))
+            for table in (images, schema.summaries, schema.uses):
+                connection.execute(delete(table).where(table.c.id == image))
             connection.execute(delete(schema.containers).where(schema.containers.c.id == owner))
             release(connection, owner)
         _forget(connection, diff_id)
     for table in (images, schema.summaries):
         orphans = table.c.parent.not_in(select(images.c.id))
         connection.execute(update(table).where(orphans).values(parent=None))
+    recount(connection)
     counts = schema.properties
     connection.execute(update(counts).where(counts.c.name == "generation").values(value=counts.c.value + 1))
 

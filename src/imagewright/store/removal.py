@@ -13,7 +13,7 @@ from imagewright.oci import Digest
 from imagewright.reference import Reference
 from imagewright.store import schema
 from imagewright.store.catalogue import stored_name
-from imagewright.store.stacks import release
+from imagewright.store.summaries import Change
 from imagewright.store.values import Removal
 
 __all__ = ["ImageRemoval"]
@@ -21,16 +21,22 @@ __all__ = ["ImageRemoval"]
 
 @dataclass(slots=True)
 class ImageRemoval:
-    """One removal, in the transaction of `connection`; `touched` are the images it changes, `removals` what it did.
+    """Removals in the transaction of `change`; `removals` are what was done.
 
-    Raises `Conflict` where the rules forbid it; the transaction must then be given up.
+    Raises `Conflict` where the rules forbid something; nothing of that is done then. `freed_size` counts the bytes of
+    the contents of the layers that went.
     """
 
-    connection: Connection
+    change: Change
     force: bool
     prune_parents: bool
-    touched: set[Digest] = field(default_factory=set)
     removals: list[Removal] = field(default_factory=list)
+    freed_size: int = 0
+
+    @property
+    def connection(self) -> Connection:
+        """Where the transaction is at."""
+        return self.change.connection
 
     def remove(self, image: Digest, name: str) -> None:
         """Remove what `name` means, by which `image` was found: one of its names, or by its id the image itself.
@@ -38,12 +44,13 @@ class ImageRemoval:
         An image goes with its last name; its parents go with it if nothing else needs them.
         """
         if _is_id(name, image):
-            self._remove_by_id(image)
+            self.remove_by_id(image)
         else:
-            self._remove_by_name(image, name)
+            self.remove_by_name(image, name)
 
-    def _remove_by_id(self, image: Digest) -> None:
-        references = self._references(image)
+    def remove_by_id(self, image: Digest) -> None:
+        """Delete `image` with all its names."""
+        references = self.references(image)
         if self._has_children(image):
             raise _conflict(image, "cannot be forced", "image has dependent child images")
         if not self.force:
@@ -55,16 +62,17 @@ class ImageRemoval:
                 raise _conflict(image, "must be forced", f"image is being used by stopped container {container[:12]}")
         self._delete(image)
 
-    def _remove_by_name(self, image: Digest, name: str) -> None:
+    def remove_by_name(self, image: Digest, name: str) -> None:
+        """Take `name` away from `image`, and delete it if that was the last."""
         container = None if self.force else self._container(image)
-        if container is not None and _is_single(self._references(image)):
+        if container is not None and _is_single(self.references(image)):
             raise Conflict(
                 f'conflict: unable to remove repository reference "{name}" (must force) - container '
                 f"{container[:12]} is using its referenced image {image.short}"
             )
         reference = Reference.parse(name).with_default_tag()
         self._untag(image, reference)
-        left = self._references(image)
+        left = self.references(image)
         if reference.digest is None:
             same = [other for other in left if other.name == reference.name]
             if all(other.digest is not None for other in same):
@@ -77,28 +85,28 @@ class ImageRemoval:
 
     def _delete(self, image: Digest) -> None:
         """Delete `image` with its names, and then, as long as nothing needs them, its parents."""
-        for reference in self._references(image):
+        for reference in self.references(image):
             self._untag(image, reference)
         current: Digest | None = image
         while current is not None:
             parent = self.connection.scalar(select(schema.images.c.parent).where(schema.images.c.id == current))
-            for table in (schema.images, schema.summaries):
-                self.connection.execute(delete(table).where(table.c.id == current))
-            self.touched.add(current)
-            self.removals.append(Removal(deleted=current))
-            self.removals += [Removal(deleted=chain) for chain in release(self.connection, current.encoded)]
+            freed = self.change.remove(current)
+            self.removals.append(Removal(deleted=current, image=current))
+            self.removals += [Removal(deleted=layer.chain_id) for layer in freed]
+            self.freed_size += sum(layer.size for layer in freed)
             current = parent if self.prune_parents and parent is not None and not self._is_needed(parent) else None
 
     def _untag(self, image: Digest, reference: Reference) -> None:
         table = schema.references
         self.connection.execute(delete(table).where(table.c.name == stored_name(reference)))
-        self.touched.add(image)
-        self.removals.append(Removal(untagged=reference.familiar))
+        self.change.touched.add(image)
+        self.removals.append(Removal(untagged=reference.familiar, image=image))
 
     def _is_needed(self, image: Digest) -> bool:
-        return bool(self._has_children(image) or self._references(image) or self._container(image))
+        return bool(self._has_children(image) or self.references(image) or self._container(image))
 
-    def _references(self, image: Digest) -> list[Reference]:
+    def references(self, image: Digest) -> list[Reference]:
+        """Return the names that `image` has now, in order."""
         table = schema.references
         names = self.connection.scalars(select(table.c.name).where(table.c.image == image))
         return sorted(Reference.parse(name) for name in names)

@@ -20,12 +20,14 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 from imagewright.oci import Digest
 
 __all__ = [
     "SCHEMA_VERSION",
+    "chains",
     "containers",
     "images",
     "layers",
@@ -35,9 +37,10 @@ __all__ = [
     "references",
     "stacks",
     "summaries",
+    "uses",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _DigestText(TypeDecorator[Digest]):
@@ -117,6 +120,23 @@ stacks = Table(
     comment="the layers that images and containers hold",
 )
 
+chains = Table(
+    "chains",
+    metadata,
+    Column("chain_id", _DigestText, primary_key=True),
+    Column("size", BigInteger, nullable=False, comment="of the contents of its highest layer"),
+    Column("images", Integer, nullable=False, comment="how many images that are counted have it, at least one"),
+    comment="the stacks of layers of images, for the sizes that are shared: follows from the other tables",
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("id", _DigestText, primary_key=True),
+    Column("last_used_ns", _BigNumber, nullable=False),
+    comment="when each image was last used: beside its row, which is large and else never written again",
+)
+
 references = Table(
     "image_references",
     metadata,
@@ -134,6 +154,8 @@ summaries = Table(
     Column("names", _Json, nullable=False, comment="canonical, in order"),
     Column("labels", _Json, nullable=True),
     Column("containers", Integer, nullable=False),
+    Column("counted", Boolean, nullable=False, server_default=false(), comment="whether it counts in `chains`"),
+    Column("shared_size", BigInteger, nullable=False, server_default="0"),
     comment="what the image list shows: follows from the other tables, and is written with them",
 )
 

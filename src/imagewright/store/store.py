@@ -19,12 +19,24 @@ from imagewright.store.layers import Layers
 from imagewright.store.layout import Layout
 from imagewright.store.leases import Leases
 from imagewright.store.lock import RootLock
+from imagewright.store.pruning import Pruning, prune
 from imagewright.store.records import Records
 from imagewright.store.recovery import recover
 from imagewright.store.removal import ImageRemoval
+from imagewright.store.sharing import layers_size
 from imagewright.store.stacks import free_layers
 from imagewright.store.summaries import Summaries
-from imagewright.store.values import Container, HistoryItem, ImageQuery, ImageSummary, Record, Removal, StoredImage
+from imagewright.store.values import (
+    Container,
+    DiskUsage,
+    HistoryItem,
+    ImageQuery,
+    ImageSummary,
+    Pruned,
+    Record,
+    Removal,
+    StoredImage,
+)
 
 __all__ = ["Lease", "Store"]
 
@@ -56,6 +68,7 @@ class Store:
     """
 
     def __init__(self, layout: Layout, lock: RootLock, database: Database, clock: Callable[[], int]) -> None:
+        self._closed = False
         self._layout = layout
         self._lock = lock
         self._database = database
@@ -64,11 +77,12 @@ class Store:
         self._layers = Layers(layout, database, self._leases)
         self._trees = Trees(self._layers)
         self._directories = Directories(layout, self._layers, self._trees)
-        self._summaries = Summaries(database)
+        self._summaries = Summaries(database, clock)
         self._catalogue = self._summaries.catalogue
         self._images = Images(database, self._layers, self._summaries, clock)
         self._records = Records(database, self._layers)
-        self._containers = Containers(database, self._summaries)
+        self._containers = Containers(database, self._layers, self._summaries)
+        self._clock = clock
 
     @classmethod
     def open(cls, root: str, *, clock: Callable[[], int]) -> Self:
@@ -81,7 +95,7 @@ class Store:
             layout.make()
             lock = RootLock(layout.lock)
         try:
-            database = Database(layout.database)
+            database = Database(layout.database, clock=clock)
             try:
                 return cls(layout, lock, database, clock)
             except BaseException:
@@ -93,6 +107,10 @@ class Store:
 
     def close(self) -> None:
         """Let another process open the store; idempotent. No other method may run or be called then."""
+        if self._closed:
+            return
+        self._closed = True
+        self._summaries.uses.flush()
         self._database.close()
         self._lock.close()
 
@@ -245,7 +263,7 @@ class Store:
 
         Raises `NotFound` for a bound that names no image, and `InvalidInput` for a pattern or a name that is none.
         """
-        return self._catalogue.list(query)
+        return self._catalogue.list(query, self._clock())
 
     def image_count(self) -> int:
         """Return how many images there are, intermediate ones included."""
@@ -275,13 +293,34 @@ class Store:
         """
         if not name.strip():
             raise InvalidInput("image name cannot be blank")
-        with self._summaries.changing(durable=True) as (connection, touched):
-            removal = ImageRemoval(connection, force, prune_parents)
+        with self._summaries.changing(durable=True) as change:
+            removal = ImageRemoval(change, force, prune_parents)
             removal.remove(self._catalogue.resolve(name), name)
-            touched.update(removal.touched)
         if any(step.deleted is not None for step in removal.removals):
             self.sweep()
         return removal.removals
+
+    def prune_images(self, pruning: Pruning) -> Pruned:
+        """Remove the images that `pruning` selects and nothing needs; return what that did, in order.
+
+        One transaction. Parents without a name go with the last of their children, whatever `pruning` says of them,
+        and layers that nobody holds go too.
+        """
+        with self._summaries.changing(durable=True) as change:
+            pruned = prune(change, self._catalogue, pruning, now_ns=self._clock())
+        if pruned.removals:
+            self.sweep()
+        return pruned
+
+    def note_use(self, image_id: Digest) -> None:
+        """Say that the image is being used; cheap, and never waits. What adds or tags an image notes it already."""
+        self._summaries.uses.note(image_id)
+
+    def disk_usage(self) -> DiskUsage:
+        """Return what is kept and how much of it there is, without a look at the disk."""
+        with self._database.read() as connection:
+            size = layers_size(connection)
+        return DiskUsage(layers_size=size, images=tuple(self.list_images()), containers=tuple(self.list_containers()))
 
     def find_record(self, key: Digest) -> Record | None:
         """Return what the step with the cache key `key` came to, if its layer is here; every open lease keeps that."""
@@ -296,7 +335,10 @@ class Store:
         return self._records.find_adoptable(parent, content)
 
     def add_container(self, container: Container) -> None:
-        """Keep an intermediate container; raises `NotFound` without its image, `Conflict` if id or name are taken."""
+        """Keep an intermediate container and its layers, without `diff_ids` those of its image.
+
+        Raises `NotFound` without its image or a layer, `Conflict` if id or name are taken.
+        """
         self._containers.add(container)
 
     def list_containers(self) -> list[Container]:
@@ -307,7 +349,8 @@ class Store:
         """Return the container with the id or name `name`, or whose id alone begins so; raise `NotFound`."""
         return self._containers.get(name)
 
-    def remove_container(self, name: str) -> None:
-        """Remove the container that `get_container` returns, and the layers that only it held; raise `NotFound`."""
-        self._containers.remove(name)
+    def remove_container(self, name: str) -> Container:
+        """Remove and return what `get_container` returns, and the layers that only it held; raise `NotFound`."""
+        container = self._containers.remove(name)
         self.sweep()
+        return container

@@ -1,42 +1,93 @@
 """The rows that the image list shows, and the catalogue, kept in step with the tables they follow from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from imagewright.oci import Digest
 from imagewright.store import schema
 from imagewright.store.catalogue import Catalogue
 from imagewright.store.database import Database
 from imagewright.store.listing import Entry
+from imagewright.store.sharing import Sharing
+from imagewright.store.stacks import Freed, release
+from imagewright.store.uses import Uses, note_use
 
-__all__ = ["Summaries"]
+__all__ = ["Change", "Summaries"]
+
+
+@dataclass(slots=True)
+class Change:
+    """A transaction on images, names and containers.
+
+    What changes the row, the names, the children or the containers of an image adds it to `touched`, what uses it to
+    `used`.
+    """
+
+    connection: Connection
+    touched: set[Digest] = field(default_factory=set)
+    used: set[Digest] = field(default_factory=set)
+    removed: set[Digest] = field(default_factory=set)
+    _sharing: Sharing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sharing = Sharing(self.connection)
+
+    def remove(self, image: Digest) -> list[Freed]:
+        """Delete `image`, which has neither names nor children; return the layers that now nobody holds."""
+        parent = self.connection.scalar(select(schema.images.c.parent).where(schema.images.c.id == image))
+        if parent is not None:
+            self.touched.add(parent)
+        self._sharing.leave(image)
+        for table in (schema.images, schema.summaries, schema.uses):
+            self.connection.execute(delete(table).where(table.c.id == image))
+        self.removed.add(image)
+        return release(self.connection, image.encoded)
+
+    def settle(self, now_ns: int) -> set[Digest]:
+        """Write everything that follows from what was done; return the images whose entries may be others now."""
+        for image in self.touched - self.removed:
+            _refresh(self.connection, image)
+        for image in self.used:
+            note_use(self.connection, image, now_ns)
+        stale = self._sharing.settle(self.touched - self.removed)
+        return self.touched | self.used | self.removed | stale
 
 
 class Summaries:
-    """Every change to images, names and containers goes through `changing`. Thread-safe."""
+    """Every change to images, names and containers goes through `changing`. Thread-safe.
 
-    def __init__(self, database: Database) -> None:
+    `clock` gives the time in nanoseconds since 1970.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
         self._database = database
+        self._clock = clock
         with database.read() as connection:
             self.catalogue = Catalogue(_load(connection), _generation(connection))
+        self.uses = Uses(database, self.catalogue, clock)
 
     @contextmanager
-    def changing(self, *, durable: bool) -> Iterator[tuple[Connection, set[Digest]]]:
-        """Give a transaction, and a set to which its images are added whose row, names or containers it changes.
+    def changing(self, *, durable: bool) -> Iterator[Change]:
+        """Give a transaction, which is told the images that it changes.
 
-        In the same transaction their summaries are written anew; the catalogue follows once it has committed.
+        In the same transaction their summaries are written anew; the catalogue follows once it has committed. The
+        generation grows if the list has changed.
         """
         with self._database.exclusive():
-            touched: set[Digest] = set()
             with self._database.write(durable=durable) as connection:
-                yield connection, touched
-                for image in touched:
-                    _refresh(connection, image)
-                generation = _advance(connection)
-                entries = _load(connection, touched)
-            self.catalogue.change({image: entries.get(image) for image in touched}, generation)
+                change = Change(connection)
+                yield change
+                images = change.settle(self._clock())
+                found = _load(connection, images)
+                entries = {image: found.get(image) for image in images}
+                generation = _generation(connection)
+                if self.catalogue.differs(entries):
+                    generation = _advance(connection)
+            self.catalogue.change(entries, generation)
 
 
 def _refresh(connection: Connection, image: Digest) -> None:
@@ -51,30 +102,40 @@ def _refresh(connection: Connection, image: Digest) -> None:
 
 
 def _load(connection: Connection, images: Iterable[Digest] | None = None) -> dict[Digest, Entry]:
-    table = schema.summaries
+    table, uses = schema.summaries, schema.uses
     query = select(
         table.c.id,
         table.c.parent,
         table.c.created_ns,
         table.c.size,
+        table.c.shared_size,
         table.c.names,
         table.c.labels,
         table.c.containers,
+        uses.c.last_used_ns,
+    ).join(uses, uses.c.id == table.c.id)
+    if images is None:
+        return {row.id: _entry(row) for row in connection.execute(query)}
+    found = {}
+    for image in images:
+        row = connection.execute(query.where(table.c.id == image)).first()
+        if row is not None:
+            found[image] = _entry(row)
+    return found
+
+
+def _entry(row: Any) -> Entry:
+    return Entry.make(
+        row.id,
+        parent=row.parent,
+        created_ns=row.created_ns,
+        size=row.size,
+        names=row.names,
+        labels=row.labels,
+        containers=row.containers,
+        shared_size=row.shared_size,
+        last_used_ns=row.last_used_ns,
     )
-    if images is not None:
-        query = query.where(table.c.id.in_(list(images)))
-    return {
-        row.id: Entry.make(
-            row.id,
-            parent=row.parent,
-            created_ns=row.created_ns,
-            size=row.size,
-            names=row.names,
-            labels=row.labels,
-            containers=row.containers,
-        )
-        for row in connection.execute(query)
-    }
 
 
 def _generation(connection: Connection) -> int:

@@ -28,8 +28,8 @@ class ImageQuery:
     `all` shows untagged parents too. `dangling` True selects images without a tag and without children, False those
     that have a name. `labels` are `key` or `key=value`. `before` and `since` name images, compared by creation time.
     `references` are globs, OR-ed, which a familiar or canonical name must match; names that match none are left out
-    of the answer. `until_ns` selects images created before a time, in nanoseconds since 1970; `unused_for_ns` those that
-    were not used in the last so many nanoseconds, which depends on when it is asked.
+    of the answer. `until_ns` selects images created before a time, in nanoseconds since 1970; `unused_for_ns` those
+    that were not used for so many nanoseconds, which depends on when it is asked.
     """
 
     all: bool = False
@@ -101,10 +101,14 @@ class HistoryItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """One thing that a removal did: a familiar name taken away, or an image or a layer (by chain_id) deleted."""
+    """One thing that a removal did: a familiar name taken away, or an image or a layer (by chain_id) deleted.
+
+    `image` is the image that it was done to, None for a layer.
+    """
 
     untagged: str | None = None
     deleted: Digest | None = None
+    image: Digest | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

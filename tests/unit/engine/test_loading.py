@@ -47,8 +47,8 @@ def _layout(annotations: dict[str, str] | None = None, *, layer: bytes = _LAYER)
     manifest = json.dumps(
         {
             "schemaVersion": 2,
-            "config": {"mediaType": "c", "digest": f"sha256:{_IMAGE}", "size": len(_CONFIG)},
-            "layers": [{"mediaType": "l", "digest": f"sha256:{list(blobs)[1]}", "size": len(layer)}],
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": f"sha256:{_IMAGE}", "size": len(_CONFIG)},
+            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": f"sha256:{list(blobs)[1]}", "size": len(layer)}],
         }
     ).encode()
     blobs[hashlib.sha256(manifest).hexdigest()] = manifest

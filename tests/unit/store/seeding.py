@@ -95,4 +95,4 @@ class Seed:
             name=name or f"name{number}",
         )
         self.store.add_container(container)
-        return container
+        return self.store.get_container(container.id)

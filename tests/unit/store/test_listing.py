@@ -12,15 +12,23 @@ from imagewright.store.listing import Bounds, Entry, select_images
 MANIFEST = Digest.of(b"manifest")
 
 
-def entry(name: str, *names: str, labels: Mapping[str, str] | None = None, parent: str = "") -> Entry:
+def entry(
+    name: str,
+    *names: str,
+    labels: Mapping[str, str] | None = None,
+    parent: str = "",
+    created_ns: int = 0,
+    last_used_ns: int = 0,
+) -> Entry:
     return Entry.make(
         Digest.of(name.encode()),
         parent=Digest.of(parent.encode()) if parent else None,
-        created_ns=0,
+        created_ns=created_ns,
         size=1,
         names=names,
         labels=labels,
         containers=0,
+        last_used_ns=last_used_ns,
     )
 
 
@@ -131,4 +139,6 @@ def test_names_are_sorted_by_their_canonical_forms() -> None:
 
 def test_bounds_exclude_themselves() -> None:
     bounds = Bounds(after_ns=3, before_ns=6)
-    assert [time for time in range(10) if bounds.admit(time)] == [4, 5]
+    images = [entry("x", created_ns=time, last_used_ns=10 * time).summary for time in range(10)]
+    assert [image.created_ns for image in images if bounds.admit(image)] == [4, 5]
+    assert [image.created_ns for image in images if Bounds(used_ns=20).admit(image)] == [0, 1, 2]

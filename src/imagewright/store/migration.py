@@ -1,0 +1,48 @@
+"""A database as an older version of imagewright wrote it, brought up to date.
+
+Each step takes the tables from one schema version to the next, by statements of its own: what `schema` says changes
+with later versions, and what was written before does not.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection
+
+from imagewright.store.sharing import recount
+
+__all__ = ["migrate"]
+
+
+def migrate(connection: Connection, version: int, now_ns: int) -> int:
+    """Bring the tables from the schema `version` as far up as is known here, and return the version that they have.
+
+    `now_ns` is the time, since 1970. Atomic, if the caller's transaction is.
+    """
+    before = version
+    while version in _STEPS:
+        _STEPS[version](connection, now_ns)
+        version += 1
+    if version != before:
+        recount(connection)
+    return version
+
+
+def _keep_uses_and_shares(connection: Connection, now_ns: int) -> None:
+    """1 to 2: when images were last used, and how much of them is shared.
+
+    Nobody knows when an image was used before: the clock starts now, so that none is taken for unused too soon.
+    """
+    for statement in (
+        "ALTER TABLE summaries ADD COLUMN counted BOOLEAN DEFAULT 0 NOT NULL",
+        "ALTER TABLE summaries ADD COLUMN shared_size BIGINT DEFAULT 0 NOT NULL",
+        "CREATE TABLE uses (id VARCHAR(64) NOT NULL, last_used_ns VARCHAR NOT NULL, PRIMARY KEY (id))",
+    ):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(
+        "CREATE TABLE chains "
+        "(chain_id VARCHAR(64) NOT NULL, size BIGINT NOT NULL, images INTEGER NOT NULL, PRIMARY KEY (chain_id))"
+    )
+    connection.exec_driver_sql("INSERT INTO uses (id, last_used_ns) SELECT id, ? FROM images", (str(now_ns),))
+
+
+_STEPS: Mapping[int, Callable[[Connection, int], None]] = {1: _keep_uses_and_shares}
