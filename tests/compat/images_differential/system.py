@@ -164,7 +164,7 @@ _CONFIGS = (b"", b"{}", b"null", b'{"Env":["C=3"],"Labels":{"l":"m"}}', b"{", b"
 
 def committing() -> Iterator[Request]:
     """Images from what a failed step left; then it goes."""
-    body = context("FROM base:1\nENV A=1\nLABEL k=v\nRUN echo left > /left; rm /bin/vi; exit 4\n")
+    body = context("FROM base:1\nENV A=1\nLABEL group=commit k=v\nRUN echo left > /left; rm /bin/vi; exit 4\n")
     yield Request("build", "POST", "/v1.41/build?t=fails:2", body, learn="failed")
     yield Request("list of containers", "GET", "/v1.41/containers/json?all=1", view=_containers)
     for number, query in enumerate(_COMMITS):
@@ -185,6 +185,8 @@ def committing() -> Iterator[Request]:
         yield Request(f"delete {name}", "DELETE", f"/v1.41/images/{name}")
     for number, query in enumerate(("", "", "?force=1", "?v=1", "?link=1")):
         yield Request(f"delete container {number}", "DELETE", f"/v1.41/containers/__failed.12__{query}")
+    yield Request("prune", "POST", f"/v1.41/images/prune?{filters(label=['group=commit'])}", view=_pruned)
+    yield Request("list at the end", "GET", "/v1.41/images/json?all=1")
     yield Request("list of containers at the end", "GET", "/v1.41/containers/json?all=1", view=_containers)
 
 
