@@ -20,7 +20,7 @@ from typing import Any
 
 from support.unixhttp import UnixConnection
 
-__all__ = ["ById", "Difference", "KnownDifference", "Pair", "Request", "Side", "read_known", "review"]
+__all__ = ["ById", "Difference", "KnownDifference", "Pair", "Request", "Side", "Unordered", "read_known", "review"]
 
 # `__name__` in a target, a header or a body stands for the hexadecimal id that was learnt under this name, and
 # `__name.12__` for its first twelve digits.
@@ -120,6 +120,10 @@ def review(found: Sequence[Difference], known: Sequence[KnownDifference]) -> str
 
 class ById(dict[str, Any]):
     """Things by their ids: where one side has another than the other, the ids say enough."""
+
+
+class Unordered(list[Any]):
+    """Things that come in no order."""
 
 
 @dataclass(slots=True)
@@ -275,6 +279,8 @@ class _Normal:
             return self._by_id(list(value.values()))
         if isinstance(value, dict):
             return {self._text(name): self._value(item, name) for name, item in value.items()}
+        if isinstance(value, Unordered):
+            return sorted((self._value(item, key) for item in value), key=json.dumps)
         if isinstance(value, list):
             return [self._value(item, key) for item in value]
         if isinstance(value, str):

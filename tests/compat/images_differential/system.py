@@ -8,7 +8,7 @@ from urllib.parse import quote
 from compat.images_differential.listing import filters
 from compat.images_differential.seed import Image, docker_archive
 from support.builder import archive, context
-from support.differential import ById, Request
+from support.differential import ById, Request, Unordered
 
 __all__ = ["OWN", "committing", "containers", "disk_usage", "events", "pruning", "routes"]
 
@@ -148,7 +148,7 @@ def containers() -> Iterator[Request]:
     for name in ("__left__", "__left.12__", "__left.30__"):
         yield Request(f"inspect {name}", "GET", f"/v1.41/containers/{name}/json", view=_inspected)
         yield Request(f"1.22 inspect {name}", "GET", f"/v1.22/containers/{name}/json", view=_inspected)
-    for document in ({"id": ["__left.12__"]}, {"id": ["__left__", "nope"]}, {"id": ["0"]}):
+    for document in ({"id": ["__left.12__"]}, {"id": ["__left__", "nope"]}, {"id": ["x"]}):
         query = f"all=1&filters={quote(json.dumps(document))}"
         yield Request(f"list id {len(document['id'])} {document['id'][0]}", "GET", f"/v1.41/containers/json?{query}")
 
@@ -348,7 +348,7 @@ def _pruned(body: Any) -> Any:
     """The engine prunes in no order."""
     if not isinstance(body, dict) or not body.get("ImagesDeleted"):
         return body
-    return {**body, "ImagesDeleted": sorted(body["ImagesDeleted"], key=json.dumps)}
+    return {**body, "ImagesDeleted": Unordered(body["ImagesDeleted"])}
 
 
 OWN: Mapping[str, Image] = {"happening": _EVENT_IMAGE, **_PRUNED}
