@@ -1,7 +1,6 @@
 """The HTTP application: from a request to its endpoint and back, with one line of log for each."""
 
 import time
-import traceback
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 
@@ -11,13 +10,13 @@ from aiohttp import web
 from imagewright import __version__
 from imagewright.api.connection import Connection
 from imagewright.api.errors import PageNotFound, error_response, redirect_response
+from imagewright.api.log import log_failure
 from imagewright.api.query import Query, Target
 from imagewright.api.roles import EngineProtocol
 from imagewright.api.routes import find_route
 from imagewright.api.service import Call, Service
 from imagewright.api.threads import Threads
 from imagewright.api.versions import MAXIMUM, ApiVersion
-from imagewright.errors import ImagewrightError
 
 __all__ = ["make_app"]
 
@@ -96,9 +95,6 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         return await match.route.endpoint(call)
     except PageNotFound as error:
         return error_response(error, MAXIMUM)
-    except ImagewrightError as error:
-        return error_response(error, version)
     except Exception as error:  # noqa: BLE001 - nothing that goes wrong may take the daemon with it
-        # As text: renderers of exceptions show local variables, which may hold secrets.
-        _log.error("unexpected error", method=request.method, trace="".join(traceback.format_exception(error)))
+        log_failure(error, request.method, request.path)
         return error_response(error, version)

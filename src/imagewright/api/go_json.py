@@ -10,7 +10,7 @@ from typing import Any
 from imagewright.api.encoding import presentable
 from imagewright.errors import InvalidInput
 
-__all__ = ["decode"]
+__all__ = ["decode", "kind_of"]
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 # What may stand in a string up to its end or its next escape.
@@ -63,7 +63,12 @@ def _fit(value: Any, go_type: str) -> Any:
     if go_type.startswith("map[string]") and (value is None or isinstance(value, dict)):
         inner = go_type.removeprefix("map[string]")
         return None if value is None else {presentable(key): _fit(item, inner) for key, item in value.items()}
-    raise InvalidInput(f"json: cannot unmarshal {_KINDS.get(type(value), 'number')} into Go value of type {go_type}")
+    raise InvalidInput(f"json: cannot unmarshal {kind_of(value)} into Go value of type {go_type}")
+
+
+def kind_of(value: Any) -> str:
+    """Return what Go calls the kind of JSON value that `value` is."""
+    return _KINDS.get(type(value), "number")
 
 
 class _Scanner:

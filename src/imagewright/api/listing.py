@@ -1,5 +1,7 @@
 """The image list as JSON, encoded once for each image that does not change."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from imagewright.api import wire
@@ -7,26 +9,82 @@ from imagewright.api.encoding import encode
 from imagewright.api.versions import ApiVersion
 from imagewright.engine import ImageSummary
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "Shape"]
 
 _SHAPE_GATES = ((1, 43), (1, 44), (1, 51))
+# Clients of one machine speak a version or two; of ten thousand images, a shape takes 7 MB.
+_SHAPES_KEPT = 3
+# Whole lists: one of ten thousand images takes 4 MB.
+_BODIES_SIZE = 12 << 20
+
+Shape = tuple[bool, ...]
+"""What of a request, beside the images that it selects, decides how they are written."""
+
+_Entries = dict[int, tuple[ImageSummary, bytes]]
 
 
 class Listing:
-    """Encodes image lists, and keeps the entries: an image that did not change keeps its summary object."""
+    """Encodes image lists, and keeps the entries: an image that did not change keeps its summary object.
+
+    Lists that were put by with `keep` can be had again by their tag, as far as there is room. Thread-safe.
+    """
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[bool, ...], dict[int, tuple[ImageSummary, bytes]]] = {}
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Shape, _Entries] = OrderedDict()
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._bodies_size = 0
 
-    def encode(self, images: Sequence[ImageSummary], version: ApiVersion) -> bytes:
-        """Return the list for a client that speaks `version`; may be called from several threads."""
-        shape = tuple(version.at_least(*gate) for gate in _SHAPE_GATES)
-        known = self._entries.get(shape, {})
-        # The summary is kept with its entry, so that its id cannot become another's.
-        entries: dict[int, tuple[ImageSummary, bytes]] = {}
-        for image in images:
-            entry = known.get(id(image))
-            entries[id(image)] = entry or (image, encode(wire.image_entry(image, version)))
-        if len(entries) * 2 >= len(known):
+    @staticmethod
+    def shape(version: ApiVersion, *, shared: bool) -> Shape:
+        """Return how entries look to a client that speaks `version`, with shared sizes if they are asked for."""
+        return (shared, *(version.at_least(*gate) for gate in _SHAPE_GATES))
+
+    def encode(self, images: Sequence[ImageSummary], version: ApiVersion, *, shared: bool = False) -> bytes:
+        """Return the list for a client that speaks `version`, and an end of line."""
+        shape = self.shape(version, shared=shared)
+        known = self._known(shape)
+        try:
+            # The summary is kept with its entry, so that its id cannot become another's.
+            pieces = [known[id(image)][1] for image in images]
+        except KeyError:
+            entries = {
+                id(image): known.get(id(image)) or (image, encode(wire.image_entry(image, version, shared=shared)))
+                for image in images
+            }
+            pieces = [entry for _, entry in entries.values()]
+            if len(entries) * 2 >= len(known):
+                self._replace(shape, entries)
+        return b"[" + b",".join(pieces) + b"]\n"
+
+    def find(self, tag: str) -> bytes | None:
+        """Return the list that was put by under `tag`, if it is still there."""
+        with self._lock:
+            body = self._bodies.get(tag)
+            if body is not None:
+                self._bodies.move_to_end(tag)
+            return body
+
+    def keep(self, tag: str, body: bytes) -> None:
+        """Put `body` by under `tag`, and forget those that nobody asked for."""
+        with self._lock:
+            self._bodies_size += len(body) - len(self._bodies.pop(tag, b""))
+            self._bodies[tag] = body
+            while self._bodies_size > _BODIES_SIZE:
+                _, forgotten = self._bodies.popitem(last=False)
+                self._bodies_size -= len(forgotten)
+
+    def _known(self, shape: Shape) -> _Entries:
+        with self._lock:
+            known = self._entries.get(shape)
+            if known is None:
+                return {}
+            self._entries.move_to_end(shape)
+            return known
+
+    def _replace(self, shape: Shape, entries: _Entries) -> None:
+        with self._lock:
             self._entries[shape] = entries
-        return b"[" + b",".join(entry for _, entry in entries.values()) + b"]"
+            self._entries.move_to_end(shape)
+            while len(self._entries) > _SHAPES_KEPT:
+                self._entries.popitem(last=False)

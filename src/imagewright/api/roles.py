@@ -1,6 +1,6 @@
 """What the API asks of an engine, by role; `imagewright.engine.Engine` plays them all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from imagewright.archive import Readable, Writable
@@ -8,10 +8,13 @@ from imagewright.cancellation import Cancellation
 from imagewright.engine import (
     BuildRequest,
     Container,
+    DiskUsage,
     EngineInfo,
+    Happening,
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    Pruned,
     Removal,
     StoredImage,
 )
@@ -19,7 +22,7 @@ from imagewright.events import Reporter
 from imagewright.oci import Digest, Platform
 from imagewright.reference import Reference
 
-__all__ = ["Builder", "Catalogue", "Containers", "EngineProtocol", "Names", "Transfer"]
+__all__ = ["Builder", "Catalogue", "Containers", "EngineProtocol", "Names", "Space", "Transfer", "Witness"]
 
 
 class Builder(Protocol):
@@ -42,6 +45,11 @@ class Builder(Protocol):
 
 class Catalogue(Protocol):
     """Knows which images there are."""
+
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever an answer of `list` may change; does not block."""
+        ...
 
     def list(self, query: ImageQuery = ...) -> list[ImageSummary]:
         """Return the images that `query` selects, newest first."""
@@ -95,6 +103,39 @@ class Transfer(Protocol):
         ...
 
 
+class Space(Protocol):
+    """Knows what takes up space, and makes some."""
+
+    def prune(
+        self,
+        *,
+        dangling: bool = True,
+        labels: Sequence[str] = (),
+        unlabelled: Sequence[str] = (),
+        until_ns: int | None = None,
+        unused_for_ns: int | None = None,
+    ) -> Pruned:
+        """Remove images that nothing needs: those without a name, or with `dangling` False others too."""
+        ...
+
+    def disk_usage(self) -> DiskUsage:
+        """Return the images that are shown, and all containers, with what they take up."""
+        ...
+
+
+class Witness(Protocol):
+    """Remembers what was done."""
+
+    def watch(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, cancellation: Cancellation
+    ) -> Iterator[Happening]:
+        """Begin at once to watch; return what happened from `since_ns` on, then what happens until `until_ns`.
+
+        Without both only the future is watched. Ends when `cancellation` is cancelled.
+        """
+        ...
+
+
 class Containers(Protocol):
     """Knows the intermediate containers that builds have left."""
 
@@ -110,8 +151,20 @@ class Containers(Protocol):
         """Remove the one called `name`."""
         ...
 
+    def commit(
+        self,
+        container: str,
+        *,
+        reference: Reference | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        author: str = "",
+    ) -> Digest:
+        """Make an image of the one called `container`; return its id."""
+        ...
 
-class EngineProtocol(Builder, Catalogue, Names, Transfer, Containers, Protocol):
+
+class EngineProtocol(Builder, Catalogue, Names, Transfer, Space, Witness, Containers, Protocol):
     """All of it, and what the engine says of itself."""
 
     def info(self) -> EngineInfo:

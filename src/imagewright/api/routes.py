@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from imagewright.api.endpoints import building, containers, images, system, transfer
+from imagewright.api.endpoints import building, containers, events, images, system, transfer
 from imagewright.api.errors import PageNotFound
 from imagewright.api.service import Call
 
@@ -52,24 +52,25 @@ _ROUTES = (
     Route("POST", "/images/create", transfer.create),
     Route("POST", "/images/load", transfer.load),
     Route("DELETE", "/images/{name}", images.remove),
+    Route("POST", "/images/prune", images.prune),
+    Route("POST", "/commit", containers.commit),
+    Route("GET", "/system/df", system.disk_usage),
+    Route("GET", "/events", events.events),
     Route("GET", "/containers/json", containers.list_containers),
     Route("GET", "/containers/{name}/json", containers.inspect),
+    Route("GET", "/containers/{name}/logs", containers.logs),
     Route("DELETE", "/containers/{name}", containers.remove),
     Route("GET", "/networks", system.networks),
     Route("GET", "/networks/{name}", system.network),
     Route("GET", "/volumes", system.volumes),
     Route("OPTIONS", "/{name}", system.options),
     # Known to clients, and not here yet.
-    Route("POST", "/images/prune", system.unsupported),
     Route("POST", "/images/{name}/push", system.unsupported),
     Route("GET", "/images/search", system.unsupported),
     Route("POST", "/build/prune", system.unsupported),
     Route("POST", "/build/cancel", system.unsupported),
     Route("POST", "/session", system.unsupported),
-    Route("POST", "/commit", system.unsupported),
     Route("POST", "/auth", system.unsupported),
-    Route("GET", "/system/df", system.unsupported),
-    Route("GET", "/events", system.unsupported),
 )
 
 _VERSION = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from imagewright.api.app import make_app
 from imagewright.api.connection import Connections
+from imagewright.api.log import configure_log
 from imagewright.api.roles import EngineProtocol
 from imagewright.errors import Conflict, Forbidden, InvalidInput, SystemFailure, Unsupported
 
@@ -41,8 +42,10 @@ def serve(
 
     Each host is `unix://PATH`. Running builds are then cancelled and waited for, and the sockets removed; a second
     signal ends the process. `ready` is called when connections are accepted. Closing the engine is up to the caller.
+    The log goes to standard error.
     Raises `InvalidInput` and `Unsupported` for hosts that cannot be, `Conflict` if a socket is in use.
     """
+    configure_log()
 
     async def run() -> None:
         stop = asyncio.Event()

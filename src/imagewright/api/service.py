@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,14 +22,22 @@ __all__ = ["Call", "Gate", "Jobs", "Service"]
 
 _RUNNING_LIMIT = max(4, 2 * (os.cpu_count() or 1))
 _QUEUE_LIMIT = 256
+# Each holds a thread as long as it listens.
+_WATCHERS_LIMIT = 128
 
 
 class Gate:
-    """Lets at most `running` builds through at a time, and `queued` wait."""
+    """Lets at most `running` jobs through at a time, and `queued` wait; `refusal` is what others are told."""
 
-    def __init__(self, running: int = _RUNNING_LIMIT, queued: int = _QUEUE_LIMIT) -> None:
+    def __init__(
+        self,
+        running: int = _RUNNING_LIMIT,
+        queued: int = _QUEUE_LIMIT,
+        refusal: str = "too many builds are waiting: try again later",
+    ) -> None:
         self._free = asyncio.Semaphore(running)
         self._queued = queued
+        self._refusal = refusal
         self._waiting = 0
 
     @asynccontextmanager
@@ -48,7 +57,7 @@ class Gate:
 
     async def _wait(self, call: "Call") -> None:
         if self._waiting >= self._queued:
-            raise Unavailable("too many builds are waiting: try again later")
+            raise Unavailable(self._refusal)
         self._waiting += 1
         turn = asyncio.ensure_future(self._free.acquire())
         left = False
@@ -96,7 +105,11 @@ class Jobs:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the endpoints of one application share; `facts` are what the engine said of its machine at the start."""
+    """What the endpoints of one application share.
+
+    `facts` are what the engine said of its machine at the start. `nonce` is of this application alone: what the engine
+    counts may start anew after a crash.
+    """
 
     engine: EngineProtocol
     threads: Threads
@@ -104,6 +117,8 @@ class Service:
     listing: Listing = field(default_factory=Listing)
     gate: Gate = field(default_factory=Gate)
     jobs: Jobs = field(default_factory=Jobs)
+    watchers: Gate = field(default_factory=lambda: Gate(_WATCHERS_LIMIT, 0, "too many clients watch events"))
+    nonce: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
 @dataclass(frozen=True, slots=True)

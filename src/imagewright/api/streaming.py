@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import StreamReader, web
 
+from imagewright.api.log import log_failure
 from imagewright.api.pipes import Inlet, Outlet
 from imagewright.api.service import Call
 from imagewright.cancellation import Cancellation
@@ -37,9 +38,9 @@ async def stream(
 ) -> web.StreamResponse:
     """Run `work` in a thread, and send what it writes as the answer to `call`, every piece as a chunk.
 
-    The answer starts with the first piece, so an error before that is raised to the caller, unless `always` is set. An
-    error after that is told by the pieces that `last_words` gives; with None, the connection is cut, so that the client
-    cannot take what it got for the whole.
+    The answer starts with the first piece, even an empty one, so an error before that is raised to the caller, unless
+    `always` is set. An error after that is told by the pieces that `last_words` gives; with None, the connection is
+    cut, so that the client cannot take what it got for the whole.
 
     When the client leaves or the daemon shuts down, the job is cancelled at once; this returns when it has ended.
     """
@@ -69,7 +70,9 @@ async def stream(
                 return response
             if isinstance(error, Cancelled) and call.service.jobs.closing:
                 error = Unavailable("the daemon is shutting down")
-            return await _fail(call, response, error, last_words, always=always)
+            if not (response.prepared or always):
+                raise error
+            return await _fail(call, response, error, last_words)
         finally:
             for timer in farewell:
                 timer.cancel()
@@ -116,15 +119,12 @@ async def _fail(
     response: web.StreamResponse,
     error: Exception,
     last_words: Callable[[Exception], Iterable[bytes]] | None,
-    *,
-    always: bool,
 ) -> web.StreamResponse:
-    if not (response.prepared or always):
-        raise error
     if last_words is None:
         if call.connection:
             call.connection.abort()
         raise error
+    log_failure(error, call.request.method, call.endpoint)
     with contextlib.suppress(ConnectionError):
         if not response.prepared:
             await response.prepare(call.request)

@@ -89,7 +89,7 @@ def read_reply(stream: io.BufferedReader, method: str = "GET") -> Reply:
     if headers.get("Transfer-Encoding") == "chunked":
         chunks = tuple(_chunks(stream))
         return Reply(status, headers, b"".join(chunks), chunks)
-    if method == "HEAD" or status in {100, 204}:
+    if method == "HEAD" or status in {100, 204, 304}:
         return Reply(status, headers, b"", None)
     length = headers.get("Content-Length")
     return Reply(status, headers, stream.read(int(length)) if length else stream.read(), None)

@@ -4,17 +4,21 @@ import io
 import itertools
 import tarfile
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from imagewright.archive import Readable, Writable
 from imagewright.cancellation import Cancellation
 from imagewright.engine import (
     BuildRequest,
     Container,
+    DiskUsage,
     EngineInfo,
+    Happening,
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    Pruned,
     Removal,
     StoredImage,
 )
@@ -57,7 +61,8 @@ def read_all(stream: Readable) -> bytes:
 class FakeEngine:
     """Every `RUN` line is one of: `echo TEXT`, `warn TEXT` (to stderr), `exit N`, `wait` (until cancelled), `flood N`.
 
-    `before` is called at the start of each method, to fail or to wait there.
+    `before` is called at the start of each method, to fail or to wait there. `happenings` are what `watch` remembers;
+    `tell` adds one. Only the queries that tests need are understood.
     """
 
     def __init__(self) -> None:
@@ -72,6 +77,10 @@ class FakeEngine:
         self.cancelled = threading.Event()
         self.ended = threading.Event()
         self.flooded = 0
+        self.generation = 0
+        self.happenings: list[Happening] = []
+        self.watching = threading.Event()
+        self._told = threading.Condition()
         self._numbers = itertools.count()
 
     def add(self, *names: str, config: ImageConfig | None = None, parent: Digest | None = None) -> Digest:
@@ -95,8 +104,15 @@ class FakeEngine:
             tags=tuple(Reference.parse(name).with_default_tag() for name in names),
             digests=(),
             tagged_ns=CREATED_NS if names else 0,
+            last_used_ns=0,
         )
+        self.generation += 1
         return image
+
+    def tell(self, happening: Happening) -> None:
+        with self._told:
+            self.happenings.append(happening)
+            self._told.notify_all()
 
     def _find(self, name: str) -> StoredImage:
         for image in self.images.values():
@@ -111,6 +127,9 @@ class FakeEngine:
     def list(self, query: ImageQuery = ImageQuery()) -> list[ImageSummary]:  # noqa: B008 - a value
         self.before("list")
         self.queries.append(query)
+        return [*self._summaries()]
+
+    def _summaries(self) -> Sequence[ImageSummary]:
         return [
             ImageSummary(
                 id=image.id,
@@ -121,6 +140,9 @@ class FakeEngine:
                 digests=tuple(one.familiar for one in image.digests),
                 labels=image.config.run.labels,
                 containers=sum(one.image == image.id for one in self.stopped),
+                shared_size=234,
+                unique_size=1000,
+                last_used_ns=0,
             )
             for image in self.images.values()
         ]
@@ -142,11 +164,13 @@ class FakeEngine:
     def tag(self, name: str, reference: Reference) -> None:
         image = self._find(name)
         self.calls.append(("tag", name, reference))
+        self.generation += 1
         self.images[image.id] = _with_tags(image, (*image.tags, reference))
 
     def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
         image = self._find(name)
         self.calls.append(("remove", name, force, prune))
+        self.generation += 1
         if len(image.tags) > 1 and not force:
             raise Conflict(
                 f"conflict: unable to delete {image.id.short} (must be forced) - "
@@ -180,6 +204,8 @@ class FakeEngine:
             raise InvalidInput("Error processing tar file(exit status 1): archive/tar: invalid tar header")
         _check(cancellation)
         report(Status("Loading layer", subject="abc", current=1, total=2))
+        if data.startswith(b"again"):
+            report(BuildWarning("The image loaded:1 already exists"))
         image = self.add("loaded:1")
         return [self.images[image].tags[0], image]
 
@@ -210,6 +236,68 @@ class FakeEngine:
 
     def remove_container(self, name: str) -> None:
         self.stopped.remove(self.container(name))
+
+    def commit(
+        self,
+        container: str,
+        *,
+        reference: Reference | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        author: str = "",
+    ) -> Digest:
+        found = self.container(container)
+        self.calls.append(("commit", found.id, reference, changes, message, author))
+        return self.add(*([reference.familiar] if reference else []))
+
+    def prune(
+        self,
+        *,
+        dangling: bool = True,
+        labels: Sequence[str] = (),
+        unlabelled: Sequence[str] = (),
+        until_ns: int | None = None,
+        unused_for_ns: int | None = None,
+    ) -> Pruned:
+        self.calls.append(("prune", dangling, labels, unlabelled, until_ns, unused_for_ns))
+        gone = [image for image in self.images.values() if not (image.tags and dangling)]
+        removals: list[Removal] = []
+        for image in gone:
+            del self.images[image.id]
+            removals += [*(Removal(untagged=tag.familiar) for tag in image.tags), Removal(deleted=image.id)]
+        return Pruned(removals=tuple(removals), space_reclaimed=1234 * len(gone))
+
+    def disk_usage(self) -> DiskUsage:
+        return DiskUsage(layers_size=5678, images=tuple(self._summaries()), containers=tuple(self.stopped))
+
+    def watch(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, cancellation: Cancellation
+    ) -> Iterator[Happening]:
+        self.before("watch")
+        at = 0 if since_ns is not None else len(self.happenings)
+        self.watching.set()
+        return self._watch(at, since_ns or 0, until_ns, cancellation)
+
+    def _watch(self, at: int, since_ns: int, until_ns: int | None, cancellation: Cancellation) -> Iterator[Happening]:
+        def wake() -> None:
+            with self._told:
+                self._told.notify_all()
+
+        forget = cancellation.on_cancel(wake)
+        try:
+            while not cancellation.cancelled:
+                with self._told:
+                    fresh, at = self.happenings[at:], len(self.happenings)
+                yield from (one for one in fresh if since_ns <= one.time_ns <= (until_ns or one.time_ns))
+                with self._told:
+                    left = None if until_ns is None else (until_ns - time.time_ns()) / 1e9
+                    if left is not None and left <= 0:
+                        return
+                    if len(self.happenings) == at and not cancellation.cancelled:
+                        self._told.wait(left)
+        finally:
+            forget()
+            self.ended.set()
 
     def info(self) -> EngineInfo:
         self.before("info")
@@ -292,6 +380,7 @@ class FakeEngine:
                     created_ns=CREATED_NS,
                     exit_code=int(rest),
                     name="gifted_lehmann",
+                    diff_ids=(),
                 )
             )
             message = f"The command '/bin/sh -c {command}' returned a non-zero code: {rest}"
@@ -340,4 +429,5 @@ def _with_tags(image: StoredImage, tags: tuple[Reference, ...]) -> StoredImage:
         tags=tags,
         digests=image.digests,
         tagged_ns=CREATED_NS,
+        last_used_ns=0,
     )

@@ -1,11 +1,10 @@
 import pytest
 
-from imagewright.api.filters import container_filter, image_query, parse_filters, parse_timestamp
+from imagewright.api.filters import Unused, image_query, parse_filters, unused
 from imagewright.api.query import Query
 from imagewright.api.versions import MAXIMUM, ApiVersion
-from imagewright.engine import Container, ImageQuery
-from imagewright.errors import InvalidInput, Unsupported
-from unit.api.fake_engine import CREATED_NS, digest
+from imagewright.engine import ImageQuery
+from imagewright.errors import InvalidInput
 
 NOW_NS = 1_700_000_000 * 10**9
 
@@ -90,72 +89,44 @@ def test_the_filter_parameter_is_for_old_clients() -> None:
     assert query(ApiVersion((1, 41)), filter="b").references == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("10m", 1_700_000_000 - 600),
-        ("1h30m", 1_700_000_000 - 5400),
-        ("-1.5h", 1_700_000_000 + 5400),
-        ("1500ms", 1_699_999_998.5),
-        ("1700000000", 1_700_000_000),
-        ("1700000000.5", 1_700_000_000.5),
-        ("2023-11-14T22:13:20Z", 1_700_000_000),
-        ("2023-11-14T23:13:20.5+01:00", 1_700_000_000.5),
-        ("2023-11-14T22:13:20", 1_700_000_000),
-        ("2023-11-14T22:13", 1_699_999_980),
-        ("2023-11-14T22", 1_699_999_200),
-        ("2023-11-14", 1_699_920_000),
-    ],
-)
-def test_times(text: str, seconds: float) -> None:
-    assert parse_timestamp(text, NOW_NS) == int(seconds * 10) * 10**8
+def test_images_that_nobody_used() -> None:
+    assert query(filters='{"unused-for":["168h","1h30m"]}').unused_for_ns == 168 * 3600 * 10**9
+    assert query(filters='{"unused-for":[]}').unused_for_ns is None
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "10x", "2023-13-01", "2023-11-14T25", "1" * 40])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(InvalidInput):
-        parse_timestamp(text, NOW_NS)
-
-
-CONTAINER = Container(
-    id="ab" * 32, image=digest("i"), command=(), created_ns=CREATED_NS, exit_code=3, name="gifted_lehmann"
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "selected"),
-    [
-        ("", True),
-        ('{"id":["abab"]}', True),
-        ('{"id":["ba"]}', False),
-        ('{"name":["/gifted"]}', True),
-        ('{"name":["x","lehmann"]}', True),
-        ('{"status":["exited"]}', True),
-        ('{"status":["running"]}', False),
-        ('{"exited":["3"],"status":["exited"]}', True),
-        ('{"exited":["0"]}', False),
-        ('{"label":["a"]}', False),
-        ('{"label":[]}', True),
-    ],
-)
-def test_containers_are_selected(text: str, selected: bool) -> None:
-    assert container_filter(text)(CONTAINER) is selected
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"foo":["x"]}', "Invalid filter 'foo'"),
-        ('{"status":["bad"]}', "Invalid filter 'status=bad'"),
-        ('{"exited":["bad"]}', 'strconv.Atoi: parsing "bad": invalid syntax'),
-    ],
-)
-def test_bad_container_filters(text: str, message: str) -> None:
+@pytest.mark.parametrize("text", ["7d", "-1h", "", "168"])
+def test_what_is_no_time_of_not_being_used(text: str) -> None:
     with pytest.raises(InvalidInput) as raised:
-        container_filter(text)
+        query(filters=f'{{"unused-for":["{text}"]}}')
+    assert str(raised.value) == f"Invalid filter 'unused-for=[{text}]'"
+
+
+def which(filters: str) -> Unused:
+    return unused(Query({"filters": (filters,)}), NOW_NS)
+
+
+def test_what_is_pruned() -> None:
+    assert which("") == Unused(dangling=True, labels=(), unlabelled=(), until_ns=None, unused_for_ns=None)
+    filters = '{"dangling":{"0":true},"label":{"a":true},"label!":{"b=c":true},"until":["1h"],"unused-for":["2h"]}'
+    assert which(filters.replace('["1h"]', '{"1h":true}').replace('["2h"]', '{"2h":true}')) == Unused(
+        dangling=False,
+        labels=("a",),
+        unlabelled=("b=c",),
+        until_ns=NOW_NS - 3600 * 10**9,
+        unused_for_ns=7200 * 10**9,
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ('{"reference":["x"]}', "Invalid filter 'reference'"),
+        ('{"dangling":["x"]}', "Invalid filter 'dangling=[x]'"),
+        ('{"until":["1h","2h"]}', "more than one until filter specified"),
+        ('{"until":["x"]}', 'failed to parse value as time or duration: "x"'),
+    ],
+)
+def test_what_cannot_be_pruned(filters: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        which(filters)
     assert str(raised.value) == message
-
-
-def test_container_filters_that_are_not_there_yet() -> None:
-    with pytest.raises(Unsupported, match="container filter ancestor is not supported yet"):
-        container_filter('{"ancestor":["x"]}')

@@ -15,7 +15,7 @@ def test_entries_are_those_of_the_version() -> None:
         new = json.loads(listing.encode(images, MAXIMUM))
         assert [entry["RepoTags"] for entry in old] == [["a:1"], ["<none>:<none>"]]
         assert [entry["RepoTags"] for entry in new] == [["a:1"], []]
-    assert listing.encode([], MAXIMUM) == b"[]"
+    assert listing.encode([], MAXIMUM) == b"[]\n"
 
 
 def test_an_entry_follows_its_summary() -> None:
@@ -34,3 +34,38 @@ def test_a_short_list_does_not_push_the_others_out() -> None:
     whole = listing.encode(images, MAXIMUM)
     assert json.loads(listing.encode(images[:1], MAXIMUM)) == json.loads(whole)[:1]
     assert listing.encode(images, MAXIMUM) == whole
+
+
+def test_shared_sizes_are_there_on_request() -> None:
+    engine, listing = FakeEngine(), Listing()
+    engine.add("a:1")
+    images = engine.list()
+    for _ in range(2):
+        assert json.loads(listing.encode(images, MAXIMUM, shared=True))[0]["SharedSize"] == 234
+        assert json.loads(listing.encode(images, MAXIMUM))[0]["SharedSize"] == -1
+
+
+def test_shapes_are_forgotten_when_there_are_many() -> None:
+    engine, listing = FakeEngine(), Listing()
+    engine.add("a:1")
+    images = engine.list()
+    versions = [ApiVersion((1, minor)) for minor in (42, 43, 44, 51)]
+    shapes = {listing.shape(version, shared=shared) for version in versions for shared in (False, True)}
+    assert len(shapes) == 8
+    whole = [listing.encode(images, version, shared=True) for version in versions]
+    assert len(listing._entries) == 3
+    assert [listing.encode(images, version, shared=True) for version in versions] == whole
+
+
+def test_lists_are_put_by_as_far_as_there_is_room() -> None:
+    listing = Listing()
+    for number in range(4):
+        listing.keep(str(number), b"x" * (4 << 20))
+        assert listing.find("0") is not None
+    assert [listing.find(str(number)) is not None for number in range(4)] == [True, False, True, True]
+    listing.keep("0", b"y")
+    listing.keep("0", b"z")
+    assert listing.find("0") == b"z"
+    listing.keep("big", b"x" * (13 << 20))
+    assert listing.find("big") is None
+    assert listing._bodies_size == 0

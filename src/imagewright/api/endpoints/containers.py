@@ -1,18 +1,25 @@
 """Intermediate containers: what builds have left of steps that failed, or that were not to be removed."""
 
-import shlex
+import asyncio
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
 
 from imagewright.api import wire
 from imagewright.api.answers import empty_answer, json_answer
-from imagewright.api.filters import container_filter, parse_filters
+from imagewright.api.container_filters import Selection
+from imagewright.api.encoding import presentable
+from imagewright.api.endpoints.images import named
+from imagewright.api.go_json import decode
+from imagewright.api.roles import EngineProtocol
 from imagewright.api.service import Call
-from imagewright.engine import Container
-from imagewright.errors import InvalidInput, Unsupported
+from imagewright.engine import Container, ImageQuery, ImageSummary, StoredImage
+from imagewright.errors import InvalidInput, NotFound, Unsupported
+from imagewright.oci import Digest
 
-__all__ = ["elapsed", "inspect", "list_containers", "remove"]
+__all__ = ["commit", "container_entries", "elapsed", "images_of", "inspect", "list_containers", "logs", "remove"]
 
 _SECOND = 1_000_000_000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -25,28 +32,53 @@ _SPANS = (
     (60 * _DAY, 7 * _DAY, "weeks"),
     (730 * _DAY, 30 * _DAY, "months"),
 )
+_BODY_LIMIT = 1 << 20
+_BODY_SECONDS = 60.0
 
 
 async def list_containers(call: Call) -> web.Response:
     """List the containers; none of them runs, so that only a request for others than running ones shows any."""
     query = call.query
-    _refuse_size(call)
+    selection = Selection(query.get("filters"))
     try:
         limit = query.integer("limit") if query.get("limit") else 0
     except InvalidInput as error:
         raise InvalidInput(str(error).replace("ParseInt", "Atoi")) from error
-    selected = container_filter(query.get("filters"))
-    asked = parse_filters(query.get("filters")).keys()
-    if not (query.boolean("all") or limit > 0 or asked & {"status", "exited"}):
-        return json_answer([])
-    containers = [one for one in await call.service.threads.run(call.engine.containers) if selected(one)]
+    shown = query.boolean("all") or limit > 0 or selection.shows_stopped
+
+    def work() -> list[wire.Document]:
+        containers = call.engine.containers()
+        images = images_of(call.engine, containers)
+        chosen = selection.choose(containers, images, lambda name: call.engine.inspect(name).id, call.engine.container)
+        if not shown:
+            return []
+        return container_entries(chosen[:limit] if limit > 0 else chosen, images, sized=query.boolean("size"))
+
+    return json_answer(await call.service.threads.run(work))
+
+
+def images_of(engine: EngineProtocol, containers: Sequence[Container]) -> Mapping[Digest, ImageSummary]:
+    """Return all images, if there are containers that could have been made of one."""
+    return {image.id: image for image in engine.list(ImageQuery(all=True))} if containers else {}
+
+
+def container_entries(
+    containers: Sequence[Container], images: Mapping[Digest, ImageSummary], *, sized: bool
+) -> list[wire.Document]:
+    """Return the entries of `containers`; `images` has those that they were made of, as far as they are here."""
     now_ns = time.time_ns()
-    return json_answer([_entry(one, now_ns) for one in (containers[:limit] if limit > 0 else containers)])
-
-
-def _entry(container: Container, now_ns: int) -> wire.Document:
-    ago = elapsed((now_ns - container.created_ns) // _SECOND)
-    return wire.container_entry(container, shlex.join(container.command), f"Exited ({container.exit_code}) {ago} ago")
+    entries = []
+    for container in containers:
+        image = images.get(container.image)
+        entries.append(
+            wire.container_entry(
+                container,
+                status=f"Exited ({container.exit_code}) {elapsed((now_ns - container.created_ns) // _SECOND)} ago",
+                labels=image.labels if image else None,
+                size=(image.size if image else 0) if sized else None,
+            )
+        )
+    return entries
 
 
 def elapsed(seconds: int) -> str:
@@ -67,20 +99,95 @@ def elapsed(seconds: int) -> str:
 
 async def inspect(call: Call) -> web.Response:
     """Tell everything about one container."""
-    _refuse_size(call)
-    container = await call.service.threads.run(call.engine.container, call.name)
+    _check_name(call.name)
+
+    def work() -> tuple[Container, StoredImage | None]:
+        container = call.engine.container(call.name)
+        try:
+            return container, call.engine.inspect(str(container.image))
+        except NotFound:
+            return container, None
+
+    container, image = await call.service.threads.run(work)
     facts = call.service.facts
-    return json_answer(wire.container_details(container, facts.driver, facts.runtime))
+    sized = call.query.boolean("size")
+    return json_answer(
+        wire.container_details(container, image, driver=facts.driver, runtime=facts.runtime, sized=sized)
+    )
+
+
+async def logs(call: Call) -> web.Response:
+    """Say that what a step printed is not kept, as the engine says it of these containers."""
+    if not (call.query.boolean("stdout") or call.query.boolean("stderr")):
+        raise InvalidInput("Bad parameters: you must choose at least one stream")
+    await call.service.threads.run(call.engine.container, call.name)
+    raise Unsupported("configured logging driver does not support reading")
 
 
 async def remove(call: Call) -> web.Response:
     """Remove one container; it has no volumes, and does not run, so that `v` and `force` change nothing."""
+    _check_name(call.name)
     if call.query.boolean("link"):
+        await call.service.threads.run(call.engine.container, call.name)
         raise InvalidInput("Conflict, cannot remove the default link name of the container")
     await call.service.threads.run(call.engine.remove_container, call.name)
     return empty_answer(204)
 
 
-def _refuse_size(call: Call) -> None:
-    if call.query.boolean("size"):
-        raise Unsupported("the parameter size is not supported yet")
+async def commit(call: Call) -> web.Response:
+    """Make an image of what a container left."""
+    _check_configuration(call, await _read_body(call.request))
+    name = call.query.get("container")
+    _check_name(name)
+    reference = named(call.query)
+    if reference is not None and reference.digest is not None:
+        raise InvalidInput("refusing to create a tag with a digest reference")
+    image = await call.service.threads.run(
+        call.engine.commit,
+        name,
+        reference=reference,
+        changes=tuple(map(presentable, call.query.get_all("changes"))),
+        message=presentable(call.query.get("comment")),
+        author=presentable(call.query.get("author")),
+    )
+    return json_answer(wire.committed(image), 201)
+
+
+def _check_name(name: str) -> None:
+    if not name:
+        raise InvalidInput('invalid name or ID supplied: ""')
+
+
+async def _read_body(request: web.Request) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            while piece := await request.content.readany():
+                pieces.append(piece)
+                size += len(piece)
+                if size > _BODY_LIMIT:
+                    break
+    except TimeoutError as error:
+        raise InvalidInput("the request body stopped coming") from error
+    except Exception as error:
+        # aiohttp has many for a body that is cut or badly framed.
+        raise InvalidInput("unexpected EOF") from error
+    if size > _BODY_LIMIT:
+        raise InvalidInput("the request body is too large")
+    return b"".join(pieces)
+
+
+def _check_configuration(call: Call, body: bytes) -> None:
+    """Raise `Unsupported` for a body that configures something; clients send one that says nothing.
+
+    Raises `InvalidInput` for one that is no configuration, in the engine's words.
+    """
+    if not body:
+        return
+    content_type = call.request.headers.get("Content-Type", "")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise InvalidInput(f"Content-Type specified ({presentable(content_type)}) must be 'application/json'")
+    configuration: Mapping[str, Any] | None = decode(body.decode("utf-8", "surrogateescape"), "map[string]any")
+    if any(configuration.values()) if configuration else False:
+        raise Unsupported("a configuration in the body of POST /commit is not supported yet: the parameter changes is")

@@ -1,53 +1,72 @@
-"""The images that there are: list, inspect, history, tag, remove."""
+"""The images that there are: list, inspect, history, tag, remove, prune."""
 
 import time
 
 from aiohttp import web
 
 from imagewright.api import wire
-from imagewright.api.answers import empty_answer, json_answer, json_bytes_answer
-from imagewright.api.filters import image_query
+from imagewright.api.answers import empty_answer, json_answer, json_bytes_answer, not_modified_answer
+from imagewright.api.conditions import entity_tag, has_it
+from imagewright.api.filters import image_query, unused
+from imagewright.api.platforms import check_platform, one_platform, parse_platform_object
 from imagewright.api.query import Query
 from imagewright.api.service import Call
 from imagewright.engine import ImageQuery
-from imagewright.errors import InvalidInput, NotFound, Unsupported
+from imagewright.errors import InvalidInput, NotFound
 from imagewright.reference import Reference
 
-__all__ = ["history", "inspect", "list_images", "named", "remove", "tag"]
+__all__ = ["history", "inspect", "list_images", "named", "prune", "remove", "tag"]
 
 
 async def list_images(call: Call) -> web.Response:
-    """List the images that the filters select."""
-    if call.version.at_least(1, 42):
-        _refuse(call.query, "shared-size")
-    if call.version.at_least(1, 47):
-        _refuse(call.query, "manifests")
+    """List the images that the filters select.
+
+    Entries have no `Manifests`, which an engine has that keeps images for several platforms under one name.
+    """
     query = image_query(call.query, call.version, time.time_ns())
-    return json_bytes_answer(await call.service.threads.run(_encoded_list, call, query))
+    shared = call.version.at_least(1, 42) and call.query.boolean("shared-size")
+    listing = call.service.listing
+    if query.until_ns or query.unused_for_ns is not None:
+        # What these select may change while nothing else does.
+        return json_bytes_answer(await call.service.threads.run(_encoded_list, call, query, shared))
+    # Read before the list: one that is newer than its tag says is only sent once too often.
+    tag = entity_tag(call.service.nonce, call.engine.generation, listing.shape(call.version, shared=shared), query)
+    if has_it(call.request, tag):
+        return not_modified_answer(tag)
+    body = listing.find(tag)
+    if body is None:
+        body = await call.service.threads.run(_encoded_list, call, query, shared)
+        listing.keep(tag, body)
+    answer = json_bytes_answer(body)
+    answer.headers["ETag"] = tag
+    return answer
 
 
-def _encoded_list(call: Call, query: ImageQuery) -> bytes:
-    return call.service.listing.encode(call.engine.list(query), call.version)
+def _encoded_list(call: Call, query: ImageQuery, shared: bool) -> bytes:  # noqa: FBT001 - passed on by position
+    return call.service.listing.encode(call.engine.list(query), call.version, shared=shared)
 
 
 async def inspect(call: Call) -> web.Response:
     """Tell everything about one image."""
-    if call.version.at_least(1, 48):
-        _refuse(call.query, "manifests")
-    if call.version.at_least(1, 49):
-        _refuse_given(call.query, "platform")
+    platform = None
+    if call.version.at_least(1, 49) and call.query.get("platform"):
+        platform = parse_platform_object(call.query.get("platform"))
+        if call.query.boolean("manifests"):
+            raise InvalidInput("conflicting options: manifests and platform options cannot both be set")
     try:
         image = await call.service.threads.run(call.engine.inspect, call.name)
     except (InvalidInput, NotFound) as error:
         # The engine says it twice.
         raise type(error)(f"no such image: {call.name}: {error}") from error
+    check_platform(image, call.name, platform)
     return json_answer(wire.image_details(image, call.version, call.service.facts.driver))
 
 
 async def history(call: Call) -> web.Response:
     """Tell how one image was made."""
-    if call.version.at_least(1, 48):
-        _refuse_given(call.query, "platform")
+    platform = one_platform(call.query) if call.version.at_least(1, 48) else None
+    if platform is not None:
+        check_platform(await call.service.threads.run(call.engine.inspect, call.name), call.name, platform)
     return json_answer(wire.history(await call.service.threads.run(call.engine.history, call.name)))
 
 
@@ -68,8 +87,11 @@ async def remove(call: Call) -> web.Response:
     """Remove a name, or an image with all of its."""
     if not call.name:
         raise InvalidInput("image name cannot be blank")
-    if call.version.at_least(1, 50):
-        _refuse_given(call.query, "platforms")
+    if call.version.at_least(1, 50) and call.query.get_all("platforms"):
+        # An image is for one platform here, so that with this one all of it goes.
+        image = await call.service.threads.run(call.engine.inspect, call.name)
+        for text in call.query.get_all("platforms"):
+            check_platform(image, call.name, parse_platform_object(text))
     done = await call.service.threads.run(
         call.engine.remove,
         call.name,
@@ -89,11 +111,15 @@ def named(query: Query) -> Reference | None:
     return reference if reference.digest else reference.with_default_tag()
 
 
-def _refuse(query: Query, name: str) -> None:
-    if query.boolean(name):
-        raise Unsupported(f"the parameter {name} is not supported yet")
-
-
-def _refuse_given(query: Query, name: str) -> None:
-    if query.get(name):
-        raise Unsupported(f"the parameter {name} is not supported yet")
+async def prune(call: Call) -> web.Response:
+    """Remove the images that nothing needs, as far as the filters select them."""
+    which = unused(call.query, time.time_ns())
+    done = await call.service.threads.run(
+        call.engine.prune,
+        dangling=which.dangling,
+        labels=which.labels,
+        unlabelled=which.unlabelled,
+        until_ns=which.until_ns,
+        unused_for_ns=which.unused_for_ns,
+    )
+    return json_answer(wire.pruned(done))

@@ -9,10 +9,11 @@ from aiohttp import web
 from imagewright import __version__
 from imagewright.api import wire
 from imagewright.api.answers import empty_answer, json_answer
+from imagewright.api.endpoints.containers import container_entries, images_of
 from imagewright.api.service import Call
-from imagewright.errors import NotFound, Unsupported
+from imagewright.errors import InvalidInput, NotFound, Unsupported
 
-__all__ = ["information", "network", "networks", "options", "ping", "unsupported", "version", "volumes"]
+__all__ = ["disk_usage", "information", "network", "networks", "options", "ping", "unsupported", "version", "volumes"]
 
 
 async def ping(call: Call) -> web.Response:
@@ -62,6 +63,31 @@ async def network(call: Call) -> web.Response:
 async def volumes(_call: Call) -> web.Response:
     """List the volumes, of which there are none."""
     return json_answer(wire.volumes())
+
+
+_USAGE_TYPES = frozenset({"container", "image", "volume", "build-cache"})
+
+
+async def disk_usage(call: Call) -> web.Response:
+    """Tell what takes up space."""
+    types = None
+    if call.version.at_least(1, 42) and "type" in call.query.values:
+        types = call.query.get_all("type")
+        for name in types:
+            if name not in _USAGE_TYPES:
+                raise InvalidInput(f"unknown object type: {name}")
+
+    def work() -> wire.Document:
+        usage = call.engine.disk_usage()
+        return wire.disk_usage(
+            layers_size=usage.layers_size,
+            images=[wire.image_entry(image, call.version, shared=True, counted=True) for image in usage.images],
+            containers=container_entries(usage.containers, images_of(call.engine, usage.containers), sized=True),
+            types=types,
+            version=call.version,
+        )
+
+    return json_answer(await call.service.threads.run(work))
 
 
 async def unsupported(call: Call) -> web.Response:

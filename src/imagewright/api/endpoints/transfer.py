@@ -1,6 +1,7 @@
 """Images in and out: load, save, and import by way of `POST /images/create`."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 
@@ -12,10 +13,14 @@ from imagewright.api.encoding import presentable
 from imagewright.api.endpoints.building import last_words
 from imagewright.api.endpoints.images import named
 from imagewright.api.messages import Messages, line
+from imagewright.api.platforms import check_platform, one_platform
+from imagewright.api.progress import bar
 from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
-from imagewright.errors import Forbidden, InvalidInput, Unsupported
-from imagewright.events import Event, Reporter, ignore
+from imagewright.archive import Readable
+from imagewright.engine.fetching import open_url
+from imagewright.errors import Forbidden, InvalidInput, NotFound, Unsupported
+from imagewright.events import Event, Reporter, Status
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 
@@ -24,35 +29,78 @@ __all__ = ["create", "load", "save", "save_one"]
 _JSON = "application/json"
 _TAR = "application/x-tar"
 _PIECE = 64 << 10
+_TELL_EVERY = 1 << 20
 
 
 async def create(call: Call) -> web.StreamResponse:
-    """Import an image from the request's body; pulling one from a registry is the other use of the endpoint."""
+    """Import an image from the request's body or from an address; pulling one is the other use of the endpoint."""
     source, image = call.query.get("fromSrc"), call.query.get("fromImage")
     if image:
         raise _refused_pull(image)
     if not source:
         raise InvalidInput("one of the parameters fromImage and fromSrc is needed")
-    if source != "-":
-        raise Unsupported("importing an image from an address (fromSrc) is not supported yet")
     reference = named(call.query)
     if reference is not None and reference.digest is not None:
         raise InvalidInput("cannot import digest reference")
     machine = Platform("linux", call.service.facts.architecture)
     platform = parse_platform(call.query, call.version, machine)
+    message = presentable(call.query.get("message"))
 
-    def work(job: Job) -> None:
+    def take(stream: Readable, message: str, job: Job) -> None:
         digest = call.engine.import_(
-            job.body,
+            stream,
             reference=reference,
             changes=tuple(map(presentable, call.query.get_all("changes"))),
-            message=presentable(call.query.get("message")),
+            message=message,
             platform=platform,
             cancellation=job.cancellation,
         )
         job.answer.write(line(wire.status_message(str(digest))))
 
+    def work(job: Job) -> None:
+        if source == "-":
+            take(job.body, message, job)
+        else:
+            with _fetched(presentable(source), job) as stream:
+                take(stream, message or f"Imported from {_public(source)}", job)
+
     return await stream(call, work, content_type=_JSON, last_words=last_words)
+
+
+@contextlib.contextmanager
+def _fetched(source: str, job: Job) -> Iterator[Readable]:
+    """Give what is at the address `source`, and tell of it in the words of the engine."""
+    address = source if "://" in source else f"http://{source}"
+    with open_url(address, job.cancellation) as remote:
+        job.answer.write(line(wire.status_message(f"Downloading from {_public(address)}")))
+        yield _Counting(remote, remote.size, job)
+
+
+def _public(address: str) -> str:
+    """Return `address` without what may be secret in it: what is said of it is kept in the image."""
+    return re.sub(r"(?<=//)[^/?#]*@", "", presentable(address)).partition("?")[0]
+
+
+class _Counting:
+    """Tells now and then how much was read of `stream`, of `total` bytes, None if nobody knows."""
+
+    def __init__(self, stream: Readable, total: int | None, job: Job) -> None:
+        self._stream = stream
+        self._total = total
+        self._answer = job.answer
+        self._size = 0
+        self._told = 0
+
+    def read(self, n: int, /) -> bytes:
+        """Return what the stream gives, at most `n` bytes."""
+        data = self._stream.read(n)
+        self._size += len(data)
+        if self._size != self._told and (not data or self._size - self._told >= _TELL_EVERY):
+            self._told = self._size
+            text = bar(self._size, self._total)
+            message = wire.status_message("Importing", current=self._size, total=self._total, bar=text)
+            self._answer.write(line(message))
+        return data
 
 
 def _refused_pull(name: str) -> Exception:
@@ -63,14 +111,15 @@ def _refused_pull(name: str) -> Exception:
 
 
 async def load(call: Call) -> web.StreamResponse:
-    """Take in the images of an archive. As with the engine, every error is told in the stream."""
-    if call.version.at_least(1, 48) and call.query.get("platform"):
-        raise Unsupported("the parameter platform is not supported yet")
-    quiet = call.query.boolean("quiet")
+    """Take in the images of an archive. As with the engine, every error is told in the stream, and little else."""
+    platform = one_platform(call.query) if call.version.at_least(1, 48) else None
+    machine = Platform("linux", call.service.facts.architecture)
+    if platform is not None and platform != machine:
+        raise Unsupported(f"loading images for {platform} is not supported yet: those for {machine} are taken")
+    quiet = call.query.boolean("quiet") or "quiet" not in call.query.values
 
     def work(job: Job) -> None:
-        report = ignore if quiet else _reporter(job)
-        for loaded in call.engine.load(job.body, report=report, cancellation=job.cancellation):
+        for loaded in call.engine.load(job.body, report=_reporter(job, quiet), cancellation=job.cancellation):
             text = (
                 f"Loaded image: {loaded.familiar}\n"
                 if isinstance(loaded, Reference)
@@ -81,11 +130,13 @@ async def load(call: Call) -> web.StreamResponse:
     return await stream(call, work, content_type=_JSON, last_words=last_words, always=True)
 
 
-def _reporter(job: Job) -> Reporter:
+def _reporter(job: Job, quiet: bool) -> Reporter:  # noqa: FBT001 - a parameter of the request
     messages = Messages()
     turn = threading.Lock()
 
     def report(event: Event) -> None:
+        if quiet and isinstance(event, Status):
+            return
         with turn:
             for message in messages.render(event):
                 job.answer.write(message)
@@ -104,14 +155,26 @@ async def save_one(call: Call) -> web.StreamResponse:
 
 
 async def _save(call: Call, names: tuple[str, ...]) -> web.StreamResponse:
-    if call.version.at_least(1, 48) and call.query.get("platform"):
-        raise Unsupported("the parameter platform is not supported yet")
+    platform = one_platform(call.query) if call.version.at_least(1, 48) else None
 
     def work(job: Job) -> None:
+        if platform is not None:
+            _check_platforms(call, names, platform)
         with _gathered(job) as out:
             call.engine.save(names, out, cancellation=job.cancellation)
 
     return await stream(call, work, content_type=_TAR, last_words=None)
+
+
+def _check_platforms(call: Call, names: tuple[str, ...], platform: Platform) -> None:
+    for name in names:
+        # What is not found as an image may be a repository, and if it is nothing, saving it fails.
+        with contextlib.suppress(InvalidInput):
+            try:
+                image = call.engine.inspect(name)
+            except NotFound:
+                continue
+            check_platform(image, name, platform)
 
 
 class _Gathering:

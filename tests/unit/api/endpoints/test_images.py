@@ -32,21 +32,69 @@ def test_bad_filters(daemon: FakeDaemon, query: str, message: str) -> None:
     assert (reply.status, reply.body.decode()) == (400, f"{message}\n")
 
 
-@pytest.mark.parametrize(
-    ("path", "name", "before"),
-    [
-        ("images/json?shared-size=1", "shared-size", "1.41"),
-        ("images/json?manifests=1", "manifests", "1.46"),
-        ("images/a:1/json?manifests=1", "manifests", "1.47"),
-        ("images/a:1/json?platform=%7B%7D", "platform", "1.48"),
-        ("images/a:1/history?platform=%7B%7D", "platform", "1.47"),
-    ],
-)
-def test_parameters_that_are_not_there_yet(daemon: FakeDaemon, path: str, name: str, before: str) -> None:
+def test_shared_sizes(daemon: FakeDaemon) -> None:
     daemon.engine.add("a:1")
-    reply = daemon.get(f"/v1.51/{path}")
-    assert (reply.status, reply.json) == (501, {"message": f"the parameter {name} is not supported yet"})
-    assert daemon.get(f"/v{before}/{path}").status == 200
+    assert daemon.get("/v1.42/images/json?shared-size=1").json[0]["SharedSize"] == 234
+    assert daemon.get("/v1.42/images/json?shared-size=0").json[0]["SharedSize"] == -1
+    assert daemon.get("/v1.41/images/json?shared-size=1").json[0]["SharedSize"] == -1
+
+
+def test_there_are_no_manifests_without_a_store_for_several_platforms(daemon: FakeDaemon) -> None:
+    daemon.engine.add("a:1")
+    assert daemon.get("/v1.47/images/json?manifests=1").json == daemon.get("/v1.47/images/json").json
+    assert "Manifests" not in daemon.get("/v1.48/images/a:1/json?manifests=1").json
+
+
+def test_a_list_that_the_client_has(daemon: FakeDaemon) -> None:
+    image = daemon.engine.add("a:1")
+    first = daemon.get("/images/json")
+    tag = first.headers["ETag"]
+    for field in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        reply = daemon.request("GET", "/images/json", headers={"If-None-Match": field})
+        assert (reply.status, reply.body, reply.headers["ETag"]) == (304, b"", tag)
+    assert len(daemon.engine.queries) == 1
+    assert daemon.request("GET", "/images/json", headers={"If-None-Match": '"x"'}).body == first.body
+    assert len(daemon.engine.queries) == 1
+    for other in ("/images/json?all=1", "/images/json?shared-size=1", "/v1.50/images/json"):
+        assert daemon.request("GET", other, headers={"If-None-Match": tag}).status == 200
+    daemon.engine.tag(str(image), Reference.parse("b:1"))
+    reply = daemon.request("GET", "/images/json", headers={"If-None-Match": tag})
+    assert (reply.status, reply.json[0]["RepoTags"]) == (200, ["a:1", "b:1"])
+    assert reply.headers["ETag"] != tag
+
+
+@pytest.mark.parametrize("filters", ['{"until":["1h"]}', '{"unused-for":["1h"]}'])
+def test_a_list_that_time_changes_has_no_tag(daemon: FakeDaemon, filters: str) -> None:
+    reply = daemon.request("GET", f"/images/json?filters={filters}", headers={"If-None-Match": "*"})
+    assert reply.status == 200
+    assert "ETag" not in reply.headers
+
+
+LINUX = "%7B%22os%22:%22linux%22,%22architecture%22:%22amd64%22%7D"
+WINDOWS = "%7B%22os%22:%22windows%22,%22architecture%22:%22amd64%22%7D"
+
+
+@pytest.mark.parametrize(
+    ("path", "before"),
+    [("images/a:1/json?platform=", "1.48"), ("images/a:1/history?platform=", "1.47")],
+)
+def test_platforms(daemon: FakeDaemon, path: str, before: str) -> None:
+    daemon.engine.add("a:1")
+    assert daemon.get(f"/v1.51/{path}{LINUX}").status == 200
+    assert daemon.get(f"/v1.51/{path}").status == 200
+    assert daemon.get(f"/v{before}/{path}{WINDOWS}").status == 200
+    reply = daemon.get(f"/v1.51/{path}{WINDOWS}")
+    found = "image with reference a:1 was found but its platform (linux/amd64)"
+    message = f"{found} does not match the specified platform (windows/amd64)"
+    assert (reply.status, reply.json) == (404, {"message": message})
+    assert daemon.get(f"/v1.51/{path}x").status == 400
+
+
+def test_manifests_and_a_platform_exclude_each_other(daemon: FakeDaemon) -> None:
+    daemon.engine.add("a:1")
+    reply = daemon.get(f"/images/a:1/json?manifests=1&platform={LINUX}")
+    message = "conflicting options: manifests and platform options cannot both be set"
+    assert (reply.status, reply.json) == (400, {"message": message})
 
 
 @pytest.mark.parametrize("name", ["a:1", "docker.io/library/a:1", "docker.io%2Flibrary%2Fa:1", "ID", "SHORT"])
@@ -141,9 +189,34 @@ def test_remove_conflicts(daemon: FakeDaemon) -> None:
     [
         ("/images/", 400, "image name cannot be blank"),
         ("/images/nope", 404, "No such image: nope:latest"),
-        ("/v1.50/images/nope?platforms=x", 501, "the parameter platforms is not supported yet"),
+        ("/v1.50/images/nope?platforms=x", 404, "No such image: nope:latest"),
     ],
 )
 def test_remove_what_cannot_be_removed(daemon: FakeDaemon, path: str, status: int, message: str) -> None:
     reply = daemon.request("DELETE", path)
     assert (reply.status, reply.json) == (status, {"message": message})
+
+
+def test_remove_a_platform(daemon: FakeDaemon) -> None:
+    daemon.engine.add("a:1")
+    assert daemon.request("DELETE", f"/v1.51/images/a:1?platforms={LINUX}&platforms={WINDOWS}").status == 404
+    assert daemon.request("DELETE", f"/v1.51/images/a:1?platforms={LINUX}").status == 200
+    assert not daemon.engine.images
+
+
+def test_prune(daemon: FakeDaemon) -> None:
+    daemon.engine.add("a:1")
+    dangling = daemon.engine.add()
+    reply = daemon.request("POST", "/v1.41/images/prune?filters=%7B%22dangling%22:%7B%22true%22:true%7D%7D", b"")
+    assert reply.json == {"ImagesDeleted": [{"Deleted": str(dangling)}], "SpaceReclaimed": 1234}
+    reply = daemon.request("POST", "/v1.41/images/prune")
+    assert reply.json == {"ImagesDeleted": None, "SpaceReclaimed": 0}
+    assert daemon.engine.calls == [("prune", True, (), (), None, None)] * 2
+
+
+def test_prune_with_filters(daemon: FakeDaemon) -> None:
+    filters = '{"dangling":["false"],"label":["a"],"label!":["b"],"until":["1700000000"],"unused-for":["168h"]}'
+    assert daemon.request("POST", f"/images/prune?filters={filters}").status == 200
+    assert daemon.engine.calls == [("prune", False, ("a",), ("b",), 1_700_000_000 * 10**9, 168 * 3600 * 10**9)]
+    reply = daemon.request("POST", '/images/prune?filters={"foo":["x"]}')
+    assert (reply.status, reply.json) == (400, {"message": "Invalid filter 'foo'"})

@@ -1,7 +1,12 @@
 import errno
+import io
+from urllib.parse import quote
 
 import pytest
 
+from imagewright.api.endpoints import transfer
+from imagewright.cancellation import Cancellation
+from imagewright.errors import NotFound
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 from unit.api.fake_daemon import FakeDaemon
@@ -26,6 +31,62 @@ def test_import_names(daemon: FakeDaemon, query: str, reference: str | None) -> 
     assert daemon.engine.calls[0][2] == (Reference.parse(reference) if reference else None)
 
 
+class Remote(io.BytesIO):
+    """What is at an address, of `size` bytes if the server says so."""
+
+    def __init__(self, data: bytes, size: int | None) -> None:
+        super().__init__(data)
+        self.size = size
+
+
+@pytest.mark.parametrize(
+    ("source", "address", "message"),
+    [
+        ("http://h/x.tar", "http://h/x.tar", "Imported from http://h/x.tar"),
+        ("h:80/x", "http://h:80/x", "Imported from h:80/x"),
+        ("https://u:p@h/x@y?token=z", "https://u:p@h/x@y?token=z", "Imported from https://h/x@y"),
+    ],
+)
+def test_import_from_an_address(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, source: str, address: str, message: str
+) -> None:
+    asked: list[str] = []
+
+    def open_url(url: str, _cancellation: Cancellation) -> Remote:
+        asked.append(url)
+        return Remote(b"t" * (3 << 19), None)
+
+    monkeypatch.setattr(transfer, "open_url", open_url)
+    reply = daemon.request("POST", f"/images/create?fromSrc={quote(source)}&repo=r", b"ignored")
+    (image,) = daemon.engine.images
+    progress = {"status": "Importing", "progressDetail": {"current": 1048576}, "progress": " 1.049MB"}
+    assert reply.messages == [
+        {"status": f"Downloading from {message[14:] if '://' in source else address}"},
+        progress,
+        {"status": "Importing", "progressDetail": {"current": 3 << 19}, "progress": " 1.573MB"},
+        {"status": str(image)},
+    ]
+    assert asked == [address]
+    assert daemon.engine.calls[0][4] == message
+
+
+def test_import_from_an_address_that_does_not_answer(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_url(url: str, _cancellation: Cancellation) -> Remote:
+        raise NotFound(f"failed to GET {url} with status 404 Not Found")
+
+    monkeypatch.setattr(transfer, "open_url", open_url)
+    reply = daemon.request("POST", "/images/create?fromSrc=http://h/x&message=m")
+    assert (reply.status, reply.json) == (404, {"message": "failed to GET http://h/x with status 404 Not Found"})
+
+
+def test_import_of_garbage_from_an_address(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "open_url", lambda _url, _cancellation: Remote(b"garbage", 7))
+    reply = daemon.request("POST", "/images/create?fromSrc=http://h/x")
+    assert reply.status == 200
+    assert reply.messages[1]["progressDetail"] == {"current": 7, "total": 7}
+    assert reply.messages[-1]["error"].startswith("Error processing tar file")
+
+
 def test_import_of_garbage(daemon: FakeDaemon) -> None:
     reply = daemon.request("POST", "/images/create?fromSrc=-", b"garbage")
     text = "Error processing tar file(exit status 1): archive/tar: invalid tar header"
@@ -36,7 +97,6 @@ def test_import_of_garbage(daemon: FakeDaemon) -> None:
     ("query", "status", "message"),
     [
         ("", 400, "one of the parameters fromImage and fromSrc is needed"),
-        ("fromSrc=http://x", 501, "importing an image from an address (fromSrc) is not supported yet"),
         ("fromImage=alpine", 501, "pulling an image from a registry (fromImage) is not supported yet"),
         ("fromImage=BAD", 400, "invalid reference format: repository name must be lowercase"),
         ("fromImage=scratch", 403, "'scratch' is a reserved name"),
@@ -65,7 +125,7 @@ def test_load(daemon: FakeDaemon) -> None:
 
 
 def test_load_shows_progress_unless_it_is_quiet(daemon: FakeDaemon) -> None:
-    first = daemon.request("POST", "/images/load", b"tar").messages[0]
+    first = daemon.request("POST", "/images/load?quiet=0", b"again").messages[0]
     assert (first["status"], first["id"], first["progressDetail"]) == (
         "Loading layer",
         "abc",
@@ -80,10 +140,36 @@ def test_load_of_garbage_fails_in_the_stream(daemon: FakeDaemon) -> None:
     assert reply.messages == [{"errorDetail": {"message": text}, "error": text}]
 
 
-@pytest.mark.parametrize("path", ["/v1.48/images/load?platform=x", "/v1.48/images/get?names=a&platform=x"])
-def test_platforms_are_not_there_yet(daemon: FakeDaemon, path: str) -> None:
-    reply = daemon.request("POST" if "load" in path else "GET", path)
-    assert (reply.status, reply.json) == (501, {"message": "the parameter platform is not supported yet"})
+def test_load_is_quiet_unless_it_is_told_not_to_be(daemon: FakeDaemon) -> None:
+    messages = daemon.request("POST", "/images/load", b"again").messages
+    assert [message["stream"] for message in messages][:2] == [
+        "The image loaded:1 already exists\n",
+        "Loaded image: loaded:1\n",
+    ]
+
+
+LINUX = '{"os":"linux","architecture":"amd64"}'
+WINDOWS = '{"os":"windows","architecture":"amd64"}'
+
+
+def test_load_for_a_platform(daemon: FakeDaemon) -> None:
+    assert daemon.request("POST", f"/images/load?platform={LINUX}", b"tar").status == 200
+    assert daemon.request("POST", f"/v1.47/images/load?platform={WINDOWS}", b"tar").status == 200
+    reply = daemon.request("POST", f"/v1.48/images/load?platform={WINDOWS}", b"tar")
+    message = "loading images for windows/amd64 is not supported yet: those for linux/amd64 are taken"
+    assert (reply.status, reply.json) == (501, {"message": message})
+    assert daemon.request("POST", "/images/load?platform=x", b"tar").status == 400
+
+
+def test_save_for_a_platform(daemon: FakeDaemon) -> None:
+    daemon.engine.add("a:1")
+    assert daemon.get(f"/images/a:1/get?platform={LINUX}").status == 200
+    assert daemon.get(f"/v1.47/images/a:1/get?platform={WINDOWS}").status == 200
+    reply = daemon.get(f"/images/get?names=a:1&platform={WINDOWS}")
+    assert reply.status == 404
+    assert reply.json["message"].startswith("image with reference a:1 was found but its platform (linux/amd64)")
+    reply = daemon.get(f"/images/nope/get?platform={LINUX}")
+    assert (reply.status, reply.json) == (404, {"message": "No such image: nope"})
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 
 from imagewright.api import wire
 from imagewright.api.encoding import encode
-from imagewright.api.versions import MAXIMUM, ApiVersion
-from imagewright.engine import Container, HistoryItem, ImageSummary, Removal, StoredImage
+from imagewright.api.versions import ApiVersion
+from imagewright.engine import HistoryItem, ImageSummary, Pruned, Removal, StoredImage
 from imagewright.oci import Healthcheck, ImageConfig, RootfsConfig, RunConfig, encode_config
 from imagewright.reference import Reference
-from unit.api.fake_engine import CREATED_NS, FakeEngine, digest
+from unit.api.fake_engine import CREATED_NS, digest
 
 SUMMARY = ImageSummary(
     id=digest("image"),
@@ -23,6 +23,9 @@ SUMMARY = ImageSummary(
     digests=(),
     labels=None,
     containers=2,
+    shared_size=99,
+    unique_size=1984073,
+    last_used_ns=0,
 )
 V141 = ApiVersion((1, 41))
 
@@ -43,6 +46,7 @@ def stored(config: ImageConfig, **changes: Any) -> StoredImage:
         tags=(),
         digests=(),
         tagged_ns=0,
+        last_used_ns=0,
     )
     return dataclasses.replace(image, **changes)
 
@@ -103,6 +107,11 @@ def test_gates_of_the_list() -> None:
     assert entry((1, 51))["Containers"] == 2
     assert entry((1, 51))["Labels"] is None
     assert entry((1, 51))["ParentId"] == ""
+
+
+def test_what_is_counted_on_request() -> None:
+    shown = wire.image_entry(SUMMARY, V141, shared=True, counted=True)
+    assert (shown["SharedSize"], shown["Containers"]) == (99, 2)
 
 
 def test_details_at_1_41() -> None:
@@ -195,7 +204,8 @@ def test_gates_of_details(version: tuple[int, ...], container: bool, virtual_siz
     assert ("Container" in shown, "ContainerConfig" in shown) == (container, container)
     assert ("VirtualSize" in shown) == virtual_size
     assert shown["Config"] == ({**LEGACY, **EMPTY} if legacy else EMPTY)
-    assert shown["Created"] == shown["Metadata"]["LastTagTime"] == "0001-01-01T00:00:00Z"
+    assert shown.get("Created", "") == ("0001-01-01T00:00:00Z" if virtual_size else "")
+    assert shown["Metadata"] == {"LastTagTime": "0001-01-01T00:00:00Z"}
     assert shown["RepoTags"] == []
     assert "Variant" not in shown
 
@@ -232,41 +242,18 @@ def test_removals() -> None:
     assert wire.removals(done) == [{"Untagged": "a:1"}, {"Deleted": str(digest("a"))}]
 
 
-def test_containers() -> None:
-    container = Container(
-        id="ab" * 32,
-        image=digest("i"),
-        command=("/bin/sh", "-c", "exit 3"),
-        created_ns=CREATED_NS,
-        exit_code=3,
-        name="n",
-    )
-    shown = wire.container_entry(container, "/bin/sh -c 'exit 3'", "Exited (3) 1 second ago")
-    assert (shown["Names"], shown["State"], shown["Image"]) == (["/n"], "exited", str(digest("i")))
-    shown = wire.container_details(container, "overlay2", "runc")
-    assert (shown["Path"], shown["Args"], shown["State"]["ExitCode"]) == ("/bin/sh", ("-c", "exit 3"), 3)
-    assert shown["Config"]["Hostname"] == "ab" * 6
-    bare = wire.container_details(dataclasses.replace(container, command=()), "overlay2", "runc")
-    assert (bare["Path"], bare["Args"]) == ("", ())
-
-
-def test_versions_are_told_twice() -> None:
-    shown = wire.version_information(FakeEngine().info(), release="1.2.3", python="3.11.7")
-    assert shown["ApiVersion"] == shown["Components"][0]["Details"]["ApiVersion"] == str(MAXIMUM)
-    assert shown["MinAPIVersion"] == "1.21"
-    assert set(shown) == {
-        *("Platform", "Components", "Version", "ApiVersion", "MinAPIVersion", "GitCommit", "GoVersion", "Os", "Arch"),
-        *("KernelVersion", "BuildTime"),
+def test_pruning() -> None:
+    done = Pruned(removals=(Removal(untagged="a:1"), Removal(deleted=digest("a"))), space_reclaimed=5)
+    assert wire.pruned(done) == {
+        "ImagesDeleted": [{"Untagged": "a:1"}, {"Deleted": str(digest("a"))}],
+        "SpaceReclaimed": 5,
     }
+    assert wire.pruned(Pruned(removals=(), space_reclaimed=0)) == {"ImagesDeleted": None, "SpaceReclaimed": 0}
 
 
-def test_information_names_the_machine_as_the_kernel_does() -> None:
-    shown = wire.system_information(FakeEngine().info(), now_ns=CREATED_NS, host="h", release="1")
-    assert (shown["Architecture"], shown["OSType"], shown["NCPU"]) == ("x86_64", "linux", 2)
-    assert shown["SystemTime"] == "2023-11-14T22:13:20.123456789Z"
-
-
-def test_error_messages_have_a_code_for_runs_only() -> None:
-    assert encode(wire.error_message("M", 3)) == b'{"errorDetail":{"code":3,"message":"M"},"error":"M"}'
-    assert encode(wire.error_message("M")) == b'{"errorDetail":{"message":"M"},"error":"M"}'
-    assert wire.volumes() == {"Volumes": [], "Warnings": None}
+def test_when_an_image_was_used_last() -> None:
+    shown = details((1, 41), stored(PLAIN, tagged_ns=CREATED_NS, last_used_ns=CREATED_NS + 1))
+    assert shown["Metadata"] == {
+        "LastTagTime": "2023-11-14T22:13:20.123456789Z",
+        "LastUsedTime": "2023-11-14T22:13:20.12345679Z",
+    }

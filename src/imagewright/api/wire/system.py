@@ -1,0 +1,121 @@
+"""What the daemon tells of itself, its machine, and what takes up space there."""
+
+from collections.abc import Container, Sequence
+
+from imagewright.api.versions import MAXIMUM, MINIMUM, ApiVersion
+from imagewright.api.wire.document import Document
+from imagewright.engine import EngineInfo
+from imagewright.oci import format_time
+
+__all__ = ["disk_usage", "system_information", "version_information", "volumes"]
+
+
+def volumes() -> Document:
+    """Return the list of volumes, of which there are none."""
+    return {"Volumes": [], "Warnings": None}
+
+
+# How machines call architectures that Go, and so the API elsewhere, calls otherwise.
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l"}
+
+
+# Clients warn where one is missing.
+_KERNEL_ABILITIES = (
+    *("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit", "OomKillDisable"),
+    *("IPv4Forwarding", "BridgeNfIptables", "BridgeNfIp6tables"),
+)
+
+
+def system_information(info: EngineInfo, *, now_ns: int, host: str, release: str) -> Document:
+    """Return what `docker info` shows; `host` is the machine's name, `release` the version of the daemon."""
+    return {
+        "ID": info.id,
+        "Containers": info.containers,
+        "ContainersRunning": 0,
+        "ContainersPaused": 0,
+        "ContainersStopped": info.containers,
+        "Images": info.images,
+        "Driver": info.driver,
+        "DriverStatus": [],
+        "Plugins": {"Volume": [], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": []},
+        **dict.fromkeys(_KERNEL_ABILITIES, True),
+        "Debug": False,
+        "SystemTime": format_time(now_ns),
+        "LoggingDriver": "none",
+        "CgroupDriver": "cgroupfs",
+        "NEventsListener": 0,
+        "KernelVersion": info.kernel,
+        "OperatingSystem": info.operating_system,
+        "OSVersion": "",
+        "OSType": "linux",
+        "Architecture": _MACHINES.get(info.architecture, info.architecture),
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {"InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": []},
+        "NCPU": info.cpus,
+        "MemTotal": info.memory,
+        "GenericResources": None,
+        "DockerRootDir": info.data_root,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": host,
+        "Labels": [],
+        "ExperimentalBuild": False,
+        "ServerVersion": release,
+        "Runtimes": {info.runtime: {"path": info.runtime}},
+        "DefaultRuntime": info.runtime,
+        "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": ""},
+        "LiveRestoreEnabled": False,
+        "Isolation": "",
+        "InitBinary": "",
+        "SecurityOptions": ["name=seccomp,profile=default"],
+        "Warnings": None,
+    }
+
+
+def version_information(info: EngineInfo, *, release: str, python: str) -> Document:
+    """Return what `docker version` shows of the daemon; `python` is the version of the interpreter."""
+    facts = {
+        "ApiVersion": str(MAXIMUM),
+        "MinAPIVersion": str(MINIMUM),
+        "GitCommit": "",
+        "GoVersion": "",
+        "Os": "linux",
+        "Arch": info.architecture,
+        "KernelVersion": info.kernel,
+        "BuildTime": "",
+    }
+    details = {**facts, "Experimental": "false", "PythonVersion": python}
+    return {
+        "Platform": {"Name": "imagewright"},
+        "Components": [{"Name": "Engine", "Version": release, "Details": details}],
+        "Version": release,
+        **facts,
+    }
+
+
+def disk_usage(
+    *,
+    layers_size: int,
+    images: Sequence[Document],
+    containers: Sequence[Document],
+    types: Container[str] | None,
+    version: ApiVersion,
+) -> Document:
+    """Return what takes up space; `types` are those asked for, None for all.
+
+    There are no volumes, and the cache of builds is made of layers of images.
+    """
+    usage: Document = {}
+    if types is None or "image" in types:
+        usage |= {"LayersSize": layers_size, "Images": images}
+    if types is None or "container" in types:
+        usage["Containers"] = containers
+    if types is None or "volume" in types:
+        usage["Volumes"] = []
+    if types is None or "build-cache" in types:
+        # Go wrote its empty list so until it was told not to.
+        usage["BuildCache"] = [] if version.at_least(1, 42) else None
+    if not version.at_least(1, 42):
+        usage["BuilderSize"] = 0
+    return usage
