@@ -16,7 +16,7 @@ from imagewright.plan import RunCommand
 from imagewright.sandbox import OutputSink, RunRequest, capture, unpack
 from imagewright.store import Store
 
-__all__ = ["Changes", "Runner", "run_command"]
+__all__ = ["Changes", "Runner", "left_behind", "run_command"]
 
 
 class Runner(Protocol):
@@ -50,7 +50,7 @@ def run_command(
     """Run `op` on top of the layers `diff_ids`, in `directory` (empty, in the store), and return what it changed.
 
     Raises `RunFailed` with the engine's text if the process ends with a code that is not zero, and what the runner
-    raises.
+    raises; `left_behind` then returns what was changed until then.
     """
     tree = store.tree(diff_ids)
     user = read_accounts(tree).resolve_user(op.user)
@@ -78,6 +78,12 @@ def run_command(
     if exit_code:
         raise RunFailed(f"The command '{' '.join(op.argv)}' returned a non-zero code: {exit_code}", exit_code=exit_code)
     return Changes(capture(upper, tree), upper)
+
+
+def left_behind(diff_ids: Sequence[Digest], *, store: Store, directory: str) -> Changes:
+    """Return what a process that failed has changed: `run_command` had these `diff_ids` and this `directory`."""
+    upper = os.path.join(directory, "upper")
+    return Changes(capture(upper, store.tree(diff_ids)), upper)
 
 
 def _scripts(op: RunCommand) -> tuple[tuple[str, bytes], ...]:

@@ -2,15 +2,16 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
 from imagewright.build.request import Network
-from imagewright.build.running import Runner, run_command
+from imagewright.build.running import Runner, left_behind, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
-from imagewright.errors import RunFailed
+from imagewright.errors import ImagewrightError, RunFailed
 from imagewright.events import (
     CacheHit,
     ContainerRemoved,
@@ -186,29 +187,37 @@ class Steps:
     def _in_container(self, node: Node, parent: State, report: Reporter, cancellation: Cancellation) -> Record:
         """Carry out an op for which the engine makes a container, and keep or remove that container as asked."""
         container = self._new_id()
-        exit_code = 0
-        failed = True
+        directory = self._scratch()
+        record, exit_code = None, 0
         report(ContainerStarted(container))
         try:
-            record = self._contained(node, parent, container, report, cancellation)
-            failed = False
+            record = self._contained(
+                node, parent, container, directory=directory, report=report, cancellation=cancellation
+            )
         except RunFailed as error:
             exit_code = error.exit_code
             raise
         finally:
-            removed = self._settings.force_remove or (self._settings.remove and not failed)
+            removed = self._settings.force_remove or (self._settings.remove and record is not None)
             if removed:
                 report(ContainerRemoved(container))
             elif not cancellation.cancelled:
-                self._keep(node, parent, container, exit_code)
+                diff_id = self._rescue(parent, directory) if record is None else record.diff_id
+                self._keep(node, parent, container, exit_code, diff_id)
         return record
 
     def _contained(
-        self, node: Node, parent: State, container: str, report: Reporter, cancellation: Cancellation
+        self,
+        node: Node,
+        parent: State,
+        container: str,
+        *,
+        directory: str,
+        report: Reporter,
+        cancellation: Cancellation,
     ) -> Record:
         match node.op:
             case RunCommand() as op:
-                directory = self._scratch()
                 changes = run_command(
                     op,
                     parent.diff_ids,
@@ -254,8 +263,20 @@ class Steps:
             content=content,
         )
 
-    def _keep(self, node: Node, parent: State, container: str, exit_code: int) -> None:
-        """Leave the step's container to be looked at. One made from scratch has no image to be listed with."""
+    def _rescue(self, parent: State, directory: str) -> Digest | None:
+        """Return the layer of what a failed step left in `directory`, None if that is nothing."""
+        # The step's error is the one to tell of: where its files cannot be kept as well, they are not.
+        with suppress(ImagewrightError, OSError):
+            changes = left_behind(parent.diff_ids, store=self._store, directory=directory)
+            if changes.layer.changes:
+                return self._store.add_layer_directory(changes.layer, changes.directory, below=parent.diff_ids)
+        return None
+
+    def _keep(self, node: Node, parent: State, container: str, exit_code: int, diff_id: Digest | None) -> None:
+        """Leave the step's container, which has made the layer `diff_id`, to be looked at.
+
+        One made from scratch has no image to be listed with.
+        """
         if parent.image is None:
             return
         command = node.op.argv if isinstance(node.op, RunCommand) else ("/bin/sh", "-c", f"#(nop) {node.created_by}")
@@ -267,6 +288,7 @@ class Steps:
                 created_ns=self._clock(),
                 exit_code=exit_code,
                 name=f"imagewright-{container[:12]}",
+                diff_ids=parent.diff_ids if diff_id is None else (*parent.diff_ids, diff_id),
             )
         )
 

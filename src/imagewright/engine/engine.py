@@ -3,19 +3,21 @@
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from imagewright.archive import Readable, Writable
 from imagewright.build import Builder, BuildRequest
 from imagewright.cancellation import Cancellation
-from imagewright.engine.happenings import Happening
+from imagewright.engine.committing import commit_container
+from imagewright.engine.happenings import Happening, Happenings
 from imagewright.engine.importing import import_image
 from imagewright.engine.info import EngineInfo, read_identity, read_machine
 from imagewright.engine.loading import load
 from imagewright.engine.saving import save
-from imagewright.errors import NotFound, Unsupported
+from imagewright.errors import ImagewrightError, NotFound, Unsupported
 from imagewright.events import Reporter, ignore
 from imagewright.oci import Digest, Platform
 from imagewright.plan import Base
@@ -28,6 +30,7 @@ from imagewright.store import (
     ImageQuery,
     ImageSummary,
     Pruned,
+    Pruning,
     Removal,
     Store,
     StoredImage,
@@ -61,6 +64,7 @@ class Engine:
             self._store.close()
             raise
         self._id = read_identity(self._data_root)
+        self._happenings = Happenings(time.time_ns)
         self._builder = Builder(
             store=self._store,
             runner=self._sandbox,
@@ -79,7 +83,8 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Give the data root back; nothing may be under way. Idempotent."""
+        """Give the data root back; nothing may be under way, but watches, which end. Idempotent."""
+        self._happenings.close()
         self._sandbox.close()
         self._store.close()
 
@@ -97,9 +102,11 @@ class Engine:
         Raises `DockerfileError` with the line, `RunFailed` with the exit code, `Cancelled` soon after `cancellation`
         is cancelled, and others; nothing is left then but the cache entries of the steps that were done.
         """
-        return self._builder.build(
-            context, request or BuildRequest(), report=report, cancellation=cancellation or Cancellation()
-        )
+        request = request or BuildRequest()
+        image = self._builder.build(context, request, report=report, cancellation=cancellation or Cancellation())
+        for reference in request.tags:
+            self._tell_tagged(image, reference)
+        return image
 
     @property
     def generation(self) -> int:
@@ -115,8 +122,10 @@ class Engine:
         return self._store.list_images(query or ImageQuery())
 
     def inspect(self, name: str) -> StoredImage:
-        """Return what is known of the image `name`."""
-        return self._store.get_image(self._store.resolve(name))
+        """Return what is known of the image `name`. That is a use of it, from the next look on."""
+        image = self._store.get_image(self._store.resolve(name))
+        self._store.note_use(image.id)
+        return image
 
     def history(self, name: str) -> Sequence[HistoryItem]:
         """Return the steps that made the image `name`, the last first."""
@@ -127,7 +136,9 @@ class Engine:
 
         Whatever had that name before loses it.
         """
-        self._store.tag(self._store.resolve(name), reference.with_default_tag())
+        image = self._store.resolve(name)
+        self._store.tag(image, reference)
+        self._tell_tagged(image, reference)
 
     def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
         """Take the name `name` away, and delete the image if that was its last; return what was done, in order.
@@ -135,7 +146,13 @@ class Engine:
         With `prune` untagged parents go too. Raises `Conflict` for an image that something needs; `force` overrides
         some of these, as `docker rmi --force` does.
         """
-        return self._store.remove_image(name, force=force, prune_parents=prune)
+        labels: dict[Digest, Mapping[str, str]] = {}
+        if name.strip():
+            image = self._store.resolve(name)
+            labels[image] = self._labels(image)
+        removals = self._store.remove_image(name, force=force, prune_parents=prune)
+        self._tell_removals(removals, labels)
+        return removals
 
     def import_(
         self,
@@ -151,7 +168,7 @@ class Engine:
 
         `changes` are Dockerfile instructions that configure, such as `CMD ["sh"]`.
         """
-        return import_image(
+        image = import_image(
             self._store,
             stream,
             references=() if reference is None else (reference.with_default_tag(),),
@@ -161,6 +178,10 @@ class Engine:
             clock=time.time_ns,
             cancellation=cancellation or Cancellation(),
         )
+        if reference is not None:
+            self._tell_tagged(image, reference)
+        self._tell_image("import", image)
+        return image
 
     def load(
         self, stream: Readable, *, report: Reporter = ignore, cancellation: Cancellation | None = None
@@ -169,13 +190,18 @@ class Engine:
 
         Returns the names they have now, in order, ids for those without a name.
         """
-        return load(
+        loaded = load(
             self._store,
             stream,
             platform=self._machine.platform,
             report=report,
             cancellation=cancellation or Cancellation(),
         )
+        images = (self._store.find_reference(name) if isinstance(name, Reference) else name for name in loaded)
+        for image in dict.fromkeys(images):
+            if image is not None:
+                self._tell_image("load", image)
+        return loaded
 
     def save(self, names: Sequence[str], out: Writable, *, cancellation: Cancellation | None = None) -> None:
         """Write the images `names` to `out` as one archive, which docker, podman, skopeo and `load` can read.
@@ -183,6 +209,9 @@ class Engine:
         All names are looked up before the first byte is written.
         """
         save(self._store, names, out, cancellation=cancellation or Cancellation())
+        for image in dict.fromkeys(image for name in names for image in self._find_named(name)):
+            self._store.note_use(image)
+            self._tell_image("save", image)
 
     def prune(
         self,
@@ -193,16 +222,28 @@ class Engine:
         until_ns: int | None = None,
         unused_for_ns: int | None = None,
     ) -> Pruned:
-        """Delete images that nothing needs: those without a name, or with `dangling` False all without a container.
+        """Delete images that nothing needs, those without a tag, or with `dangling` False all; return what was done.
 
-        All conditions must hold: every one of `labels` (`key` or `key=value`), none of `unlabelled`, created before
-        `until_ns`, not used for `unused_for_ns`.
+        All conditions must hold: every one of `labels` (`key` or `key=value`), not every one of `unlabelled`, not
+        created after `until_ns`, not used for `unused_for_ns`. Images of containers stay. Atomic.
         """
-        raise NotImplementedError
+        known = {image.id: image.labels or {} for image in self._store.list_images(ImageQuery(all=True))}
+        pruned = self._store.prune_images(
+            Pruning(
+                dangling=dangling,
+                labels=tuple(labels),
+                unlabelled=tuple(unlabelled),
+                until_ns=until_ns,
+                unused_for_ns=unused_for_ns,
+            )
+        )
+        self._tell_removals(pruned.removals, known)
+        self._happenings.record("image", "prune", "", {"reclaimed": str(pruned.space_reclaimed)})
+        return pruned
 
     def disk_usage(self) -> DiskUsage:
         """Return what is kept and how much of it there is; costs no look at the disk."""
-        raise NotImplementedError
+        return self._store.disk_usage()
 
     def commit(
         self,
@@ -215,9 +256,24 @@ class Engine:
     ) -> Digest:
         """Make an image of the intermediate container `container`; return its id.
 
-        `changes` are Dockerfile instructions that configure. Raises `NotFound` for an unknown container.
+        `changes` are Dockerfile instructions that configure. Raises `NotFound` for an unknown container, or if the
+        image it was made from was removed by force.
         """
-        raise NotImplementedError
+        found = self._store.get_container(container)
+        image = commit_container(
+            self._store,
+            found,
+            references=() if reference is None else (reference.with_default_tag(),),
+            changes=changes,
+            message=message,
+            author=author,
+            clock=time.time_ns,
+        )
+        if reference is not None:
+            self._tell_tagged(image, reference)
+        name = "" if reference is None else reference.with_default_tag().familiar
+        self._tell_container("commit", found, {"comment": message, "imageID": str(image), "imageRef": name})
+        return image
 
     def watch(
         self, *, since_ns: int | None = None, until_ns: int | None = None, cancellation: Cancellation
@@ -225,9 +281,9 @@ class Engine:
         """Return what happened, as far as it is remembered, and then what happens until `until_ns` or `cancellation`.
 
         Without `since_ns` and `until_ns` nothing is remembered. The watch begins with this call, not with the first
-        `next`; the iterator ends, without an error, when `cancellation` is cancelled.
+        `next`; the iterator ends, without an error, when `cancellation` is cancelled or the engine closes.
         """
-        raise NotImplementedError
+        return self._happenings.watch(since_ns=since_ns, until_ns=until_ns, cancellation=cancellation)
 
     def containers(self) -> Sequence[Container]:
         """Return the intermediate containers that builds have left, the newest first."""
@@ -239,7 +295,7 @@ class Engine:
 
     def remove_container(self, name: str) -> None:
         """Remove the intermediate container `name`."""
-        self._store.remove_container(name)
+        self._tell_container("destroy", self._store.remove_container(name))
 
     def info(self) -> EngineInfo:
         """Return what this engine holds and where it runs."""
@@ -267,4 +323,42 @@ class Engine:
             raise Unsupported(
                 f"no image {familiar} here, and pulling images from a registry is not supported yet"
             ) from error
+        self._store.note_use(image.id)
         return Base(image.id, image.config)
+
+    def _find_named(self, name: str) -> Sequence[Digest]:
+        """Return the images that `name` means to `save`: without a tag all of the repository."""
+        with suppress(ImagewrightError):
+            reference = Reference.parse(name)
+            if not reference.tag and reference.digest is None:
+                names = self._store.list_references()
+                tagged = [image for tag, image in names if tag.digest is None and tag.name == reference.name]
+                if tagged:
+                    return tagged
+            return [self._store.resolve(name)]
+        return ()
+
+    def _labels(self, image: Digest) -> Mapping[str, str]:
+        summary = self._store.find_summary(image)
+        return {} if summary is None else summary.labels or {}
+
+    def _tell_image(self, action: str, image: Digest) -> None:
+        self._happenings.record("image", action, str(image), {**self._labels(image), "name": str(image)})
+
+    def _tell_tagged(self, image: Digest, reference: Reference) -> None:
+        name = reference.with_default_tag().familiar
+        self._happenings.record("image", "tag", str(image), {**self._labels(image), "name": name})
+
+    def _tell_container(self, action: str, container: Container, attributes: Mapping[str, str] | None = None) -> None:
+        known = {**self._labels(container.image), "image": str(container.image), "name": container.name}
+        self._happenings.record("container", action, container.id, {**known, **(attributes or {})})
+
+    def _tell_removals(self, removals: Sequence[Removal], labels: Mapping[Digest, Mapping[str, str]]) -> None:
+        for removal in removals:
+            if removal.image is None:
+                continue  # A layer.
+            image = str(removal.image)
+            if removal.untagged is not None:
+                self._happenings.record("image", "untag", image, {**labels.get(removal.image, {}), "name": image})
+            else:
+                self._happenings.record("image", "delete", image, {"name": image})

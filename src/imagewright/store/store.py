@@ -258,6 +258,11 @@ class Store:
         """Return everything that is known of the image; raise `NotFound`."""
         return self._images.get(image_id)
 
+    def find_summary(self, image_id: Digest) -> ImageSummary | None:
+        """Return what lists show of the image."""
+        entry = self._catalogue.find_entry(image_id)
+        return None if entry is None else entry.summary
+
     def list_images(self, query: ImageQuery = _EVERYTHING) -> list[ImageSummary]:
         """Return the images that `query` selects, newest first by the second, then by id.
 
