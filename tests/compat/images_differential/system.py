@@ -150,7 +150,8 @@ def containers() -> Iterator[Request]:
         yield Request(f"1.22 inspect {name}", "GET", f"/v1.22/containers/{name}/json", view=_inspected)
     for document in ({"id": ["__left.12__"]}, {"id": ["__left__", "nope"]}, {"id": ["x"]}):
         query = f"all=1&filters={quote(json.dumps(document))}"
-        yield Request(f"list id {len(document['id'])} {document['id'][0]}", "GET", f"/v1.41/containers/json?{query}")
+        case = f"list id {len(document['id'])} {document['id'][0]}"
+        yield Request(case, "GET", f"/v1.41/containers/json?{query}", view=_containers)
 
 
 _COMMITS = (
@@ -159,7 +160,8 @@ _COMMITS = (
     *("repo=committed&changes=CMD+x&changes=LABEL+a=b", "repo=committed&changes=foo", "repo=committed&changes=RUN+x"),
     *("repo=sha256", "repo=committed@sha256:__one__", "repo=scratch"),
 )
-_CONFIGS = (b"", b"{}", b"null", b'{"Env":["C=3"],"Labels":{"l":"m"}}', b"{", b"[]", b'{"Cmd":"x"}')
+# Left out: a configuration that says something, which imagewright refuses.
+_CONFIGS = (b"", b"{}", b"null", b"{", b"[]")
 
 
 def committing() -> Iterator[Request]:
@@ -302,6 +304,8 @@ _PRUNED = {
 
 def pruning() -> Iterator[Request]:
     """What prune takes, filter by filter; last of all without one."""
+    # The engine prunes an image without a configuration whatever the label filter says.
+    yield Request("delete null:config", "DELETE", "/v1.41/images/null:config")
     yield Request("load", "POST", "/v1.41/images/load?quiet=1", docker_archive(list(_PRUNED.values())))
     bad: tuple[Any, ...] = (
         # Left out: an empty list of until ends the engine's handler, both values of dangling take turns.
