@@ -142,6 +142,9 @@ def test_answers_are_as_described(engine: Daemon, version: str, operation: str) 
             response = case.call(base_url=f"http://localhost/v{version}", session=session, **extra)
             what = f"{case.formatted_path} {case.query}: {response.status_code} {response.content[:500]!r}"
             assert response.status_code < 500 or response.status_code == 501, what
+            if path == "/events":
+                # A stream of documents, of which the description describes one.
+                response.content = response.content.partition(b"\n")[0] or b"{}"
             # Errors are JSON where files are promised too: the description says so of few.
             documented = content_type_conformance if response.status_code < 400 else response_schema_conformance
             case.validate_response(response, checks=[response_schema_conformance, documented])

@@ -129,7 +129,7 @@ def loading() -> Iterator[Request]:
     yield Request("list at the end", "GET", "/v1.41/images/json?all=1")
 
 
-_TAR = archive({"imported": "i" * 5, "bin/x": Member(b"x", mode=0o755)})
+_TAR = _tar({"imported": "i" * 5, "bin/x": Member(b"x", mode=0o755)})
 _CHANGES = (
     *(
         "CMD x",
@@ -168,13 +168,13 @@ _CHANGES = (
     ),
     *("CMD a\nENV B=1", "ENV A=$HOME", "LABEL a", "EXPOSE 70000", "WORKDIR", "USER", 'CMD ["x"', "ONBUILD FROM x"),
 )
+# Left out is `repo=sha256`: refused by both, but the engine keeps the image without a name.
 _IMPORTS = (
     *("repo=imp&tag=1", "repo=imp", "repo=imp:3", "repo=imp:3&tag=4", "", "tag=1", "repo=BAD", "repo=imp&tag=b%20d"),
     *(
         "repo=imp&message=hello+%3C%26%3E",
         "repo=imp&message=",
         "repo=imp@sha256:__one__",
-        "repo=sha256",
         "repo=scratch",
     ),
     *("repo=imp&platform=linux/amd64", "repo=imp&platform=foo/bar/baz/qux", "repo=imp&platform=", "repo=__one__"),
@@ -225,7 +225,7 @@ def importing() -> Iterator[Request]:
     yield Request("bad address", "POST", "/v1.41/images/create?fromSrc=ftp://x/y&repo=u")
     yield Request("import at 1.22", "POST", "/v1.22/images/create?fromSrc=-&repo=BAD", _TAR)
     yield Request("by another method", "GET", "/v1.41/images/create?fromSrc=-&repo=x")
-    for name in ("imp:1", "imp", "imp:3", "imp:4", "chg", "scratch", "sha256"):
+    for name in ("imp:1", "imp", "imp:3", "imp:4", "chg", "scratch"):
         yield Request(f"delete {name}", "DELETE", f"/v1.41/images/{name}")
     yield Request("list at the end", "GET", "/v1.41/images/json")
 
