@@ -42,7 +42,7 @@ class Play:
     def do(self, step: tuple[object, ...]) -> None:
         images = sorted(image.id for image in self.store.list_images(ImageQuery(all=True)))
         match step:
-            case ("add", [*layers], parent, name):
+            case ("add", list() as layers, parent, name):
                 self._count += 1
                 config = ImageConfig(
                     author=str(self._count),

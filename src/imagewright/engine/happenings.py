@@ -91,7 +91,10 @@ class Happenings:
                 if self._closed or watch.cancellation.cancelled or (left_ns is not None and left_ns <= 0):
                     return None
                 self._changed.wait(None if left_ns is None else left_ns / 1e9)
-            return None if watch.cancellation.cancelled else watch.pending.popleft()
+            if watch.cancellation.cancelled:
+                return None
+            happening = watch.pending.popleft()
+            return None if watch.until_ns is not None and happening.time_ns > watch.until_ns else happening
 
     def wake(self) -> None:
         """Have every watch see whether it is at its end."""

@@ -28,25 +28,34 @@ def import_image(
     """Make an image of one layer from the tar `stream`, in any compression; return its id.
 
     `changes` are instructions as in a Dockerfile. Raises `InvalidInput` for what is no tar, and for a change that is
-    no instruction or not one of those that only configure; that is found before `stream` is read.
+    no instruction or not one of those that only configure; that is found before `stream` is read. Where something is
+    wrong, nothing is kept.
     """
     run = apply_changes(RunConfig(), parse_changes(changes))
-    with store.lease():
-        try:
-            diff_id = store.add_layer_stream(stream)
-        except InvalidInput as error:
-            # So the engine words it, whose tar reader is a program of its own.
-            raise InvalidInput(f"Error processing tar file(exit status 1): {error}") from error
-        cancellation.check()
-        created = format_time(clock())
-        config = ImageConfig(
-            architecture=platform.architecture,
-            os=platform.os,
-            variant=platform.variant,
-            config=run,
-            created=created,
-            comment=message,
-            history=(History(created=created, comment=message),),
-            rootfs=RootfsConfig(diff_ids=(str(diff_id),)),
-        )
-        return store.add_image(encode_config(config), references=references)
+    try:
+        with store.lease():
+            diff_id = _keep(store, stream)
+            cancellation.check()
+            created = format_time(clock())
+            config = ImageConfig(
+                architecture=platform.architecture,
+                os=platform.os,
+                variant=platform.variant,
+                config=run,
+                created=created,
+                comment=message,
+                history=(History(created=created, comment=message),),
+                rootfs=RootfsConfig(diff_ids=(str(diff_id),)),
+            )
+            return store.add_image(encode_config(config), references=references)
+    except BaseException:
+        store.sweep()
+        raise
+
+
+def _keep(store: Store, stream: Readable) -> Digest:
+    try:
+        return store.add_layer_stream(stream)
+    except InvalidInput as error:
+        # So the engine words it, whose tar reader is a program of its own.
+        raise InvalidInput(f"Error processing tar file(exit status 1): {error}") from error
