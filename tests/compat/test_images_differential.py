@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from compat.images_differential import hostile, listing, naming, system, transfer
 from compat.images_differential.seed import SEEDED, known_ids, seeding
 from support.daemon import daemon
-from support.differential import Difference, Pair, Request, Side, read_known, review
+from support.differential import Difference, KnownDifference, Pair, Request, Side, read_known, review
 from support.dockerd import dockerd
 from support.unixhttp import UnixConnection, request
 
@@ -50,6 +51,25 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, lis
         finally:
             for side in pair.sides:
                 side.close()
+
+
+def test_the_list_of_differences_is_in_order() -> None:
+    with open(KNOWN, "rb") as file:
+        entries = tomllib.load(file)["difference"]
+    assert not [entry for entry in entries if not entry.get("reason", "").endswith(".")]
+    named = {name for entry in entries for name in entry.get("groups", "").split()}
+    assert named <= {"seed", *GROUPS}
+
+
+def test_what_the_list_does_not_say_and_what_it_says_in_vain() -> None:
+    known = KnownDifference("*", ("one *",), ("body/*",), "A reason.", {"imagewright": "x*"})
+    other = KnownDifference("*", ("two",), ("status",), "Another reason.", {"engine": 500})
+    covered = Difference("one 1", "body/0", 1, "xy")
+    unknown = Difference("one 1", "body/0", 1, "y")
+    assert not review([covered], [known])
+    assert "body/0" in review([covered, unknown], [known])
+    assert "Another reason." in review([covered], [known, other])
+    assert not review([covered, Difference("two", "status", 500, 400)], [known, other])
 
 
 def test_seed(seeded: tuple[Pair, list[Difference]]) -> None:
