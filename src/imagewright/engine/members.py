@@ -25,7 +25,7 @@ __all__ = ["Members", "blob_path", "quote"]
 # The size of the largest document: what is larger can only be a layer.
 _KEPT = 8 << 20
 _PATH_LIMIT = 4096
-_MOST_STEPS = 1_000_000
+_MOST_STEPS = 200_000
 _BEGINNING = 512
 _HEX = re.compile(r"[0-9a-f]{64}")
 

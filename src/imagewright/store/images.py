@@ -40,10 +40,11 @@ class Images:
         with self._summaries.changing(durable=bool(references)) as change:
             connection = change.connection
             change.touched.add(image)
-            change.used.add(image)
             found = connection.execute(select(schema.images.c.parent).where(schema.images.c.id == image)).first()
             if found is None:
                 self._insert(connection, image, data, config, created_ns)
+            else:
+                change.used.add(image)
             if parent is not None and (found is None or found.parent is None):
                 _set_parent(connection, image, parent)
                 change.touched.add(parent)

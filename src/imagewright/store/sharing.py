@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import sqlite
 
 from imagewright.oci import Digest
@@ -19,6 +19,36 @@ from imagewright.store import schema
 __all__ = ["Sharing", "layers_size", "recount"]
 
 _AT_ONCE = 500
+
+# Statements that are made once: to put one together costs more than to carry it out.
+_IMAGE: BindParameter[Digest] = bindparam("image", type_=schema.images.c.id.type)
+_OWNER = bindparam("owner", type_=schema.stacks.c.owner.type)
+_SEEN = select(
+    schema.summaries.c.counted,
+    (exists().where(schema.references.c.image == _IMAGE) | ~exists().where(schema.images.c.parent == _IMAGE)).label(
+        "seen"
+    ),
+).where(schema.summaries.c.id == _IMAGE)
+_STACK = (
+    select(schema.stacks.c.chain_id, schema.layers.c.size)
+    .join(schema.layers, schema.layers.c.diff_id == schema.stacks.c.diff_id)
+    .where(schema.stacks.c.owner == _OWNER)
+)
+_SHARED = (
+    select(func.coalesce(func.sum(schema.layers.c.size), 0))
+    .select_from(schema.stacks)
+    .join(schema.layers, schema.layers.c.diff_id == schema.stacks.c.diff_id)
+    .join(schema.chains, schema.chains.c.chain_id == schema.stacks.c.chain_id)
+    .where(
+        schema.stacks.c.owner == _OWNER,
+        # An image does not share with itself.
+        schema.chains.c.images
+        > select(schema.summaries.c.counted).where(schema.summaries.c.id == _IMAGE).scalar_subquery(),
+    )
+)
+_WRITE_SIZE = (
+    update(schema.summaries).where(schema.summaries.c.id == _IMAGE).values(shared_size=_SHARED.scalar_subquery())
+)
 
 
 @dataclass(slots=True)
@@ -53,10 +83,8 @@ class Sharing:
 
     def _look_at(self, image: Digest) -> bool:
         """Count `image` if it is seen and was not, or the reverse; return whether that is so."""
-        table, references = schema.summaries, schema.references
-        others = table.alias()
-        seen = exists().where(references.c.image == image) | ~exists().where(others.c.parent == image)
-        row = self.connection.execute(select(table.c.counted, seen.label("seen")).where(table.c.id == image)).first()
+        table = schema.summaries
+        row = self.connection.execute(_SEEN, {"image": image}).first()
         if row is None or row.counted == bool(row.seen):
             return False
         self.connection.execute(update(table).where(table.c.id == image).values(counted=bool(row.seen)))
@@ -64,9 +92,7 @@ class Sharing:
         return True
 
     def _count(self, image: Digest, delta: int) -> None:
-        stacks, layers = schema.stacks, schema.layers
-        query = select(stacks.c.chain_id, layers.c.size).join(layers, layers.c.diff_id == stacks.c.diff_id)
-        for row in self.connection.execute(query.where(stacks.c.owner == image.encoded)):
+        for row in self.connection.execute(_STACK, {"owner": image.encoded}):
             self._deltas[row.chain_id] += delta
             self._sizes[row.chain_id] = row.size
 
@@ -101,17 +127,7 @@ class Sharing:
         return found
 
     def _write_size(self, image: Digest) -> None:
-        stacks, layers, chains, table = schema.stacks, schema.layers, schema.chains, schema.summaries
-        itself = select(table.c.counted).where(table.c.id == image).scalar_subquery()
-        shared = (
-            select(func.coalesce(func.sum(layers.c.size), 0))
-            .select_from(stacks)
-            .join(layers, layers.c.diff_id == stacks.c.diff_id)
-            .join(chains, chains.c.chain_id == stacks.c.chain_id)
-            .where(stacks.c.owner == image.encoded, chains.c.images > itself)
-            .scalar_subquery()
-        )
-        self.connection.execute(update(table).where(table.c.id == image).values(shared_size=shared))
+        self.connection.execute(_WRITE_SIZE, {"image": image, "owner": image.encoded})
 
 
 def recount(connection: Connection) -> None:
