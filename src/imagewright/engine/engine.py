@@ -184,16 +184,23 @@ class Engine:
         return image
 
     def load(
-        self, stream: Readable, *, report: Reporter = ignore, cancellation: Cancellation | None = None
+        self,
+        stream: Readable,
+        *,
+        platform: Platform | None = None,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
     ) -> Sequence[Reference | Digest]:
         """Take in all images of an archive that `save`, docker, podman, skopeo or another program wrote.
 
-        Returns the names they have now, in order, ids for those without a name.
+        Of an image for several platforms, that for `platform` is taken, which must be there; the machine's if it is
+        not given. Returns the names they have now, in order, ids for those without a name.
         """
         loaded = load(
             self._store,
             stream,
             platform=self._machine.platform,
+            wanted=platform,
             report=report,
             cancellation=cancellation or Cancellation(),
         )
@@ -203,12 +210,19 @@ class Engine:
                 self._tell_image("load", image)
         return loaded
 
-    def save(self, names: Sequence[str], out: Writable, *, cancellation: Cancellation | None = None) -> None:
+    def save(
+        self,
+        names: Sequence[str],
+        out: Writable,
+        *,
+        platform: Platform | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> None:
         """Write the images `names` to `out` as one archive, which docker, podman, skopeo and `load` can read.
 
-        All names are looked up before the first byte is written.
+        All names are looked up before the first byte is written, and with `platform` all must be for that one.
         """
-        save(self._store, names, out, cancellation=cancellation or Cancellation())
+        save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation())
         for image in dict.fromkeys(image for name in names for image in self._find_named(name)):
             self._store.note_use(image)
             self._tell_image("save", image)

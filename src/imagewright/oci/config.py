@@ -117,7 +117,7 @@ def parse_config(data: bytes) -> ImageConfig:
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput(f"invalid image configuration: {error}") from error
 
 

@@ -70,5 +70,5 @@ def encode_document(document: Manifest | Index) -> bytes:
 def _parse(data: bytes, kind: type[_T], noun: str) -> _T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidInput(f"invalid image {noun}: {error}") from error

@@ -128,7 +128,9 @@ def test_diff_ids() -> None:
         _ = ImageConfig(architecture="a", os="l", rootfs=RootfsConfig(diff_ids=("md5:0",))).diff_ids
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"os":1}', b'{"rootfs":{"diff_ids":[1]}}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b'{"os":1}', b'{"rootfs":{"diff_ids":[1]}}', b"[" * 100_000, b'{"os":"\xff"}']
+)
 def test_refuses(data: bytes) -> None:
     with pytest.raises(InvalidInput, match=r"^invalid image configuration: "):
         parse_config(data)

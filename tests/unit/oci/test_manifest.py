@@ -49,7 +49,9 @@ def test_address() -> None:
         _ = Descriptor("x", "sha512:00", 0).address
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'{"layers":[]}', b'{"config":1,"layers":[]}', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b'{"layers":[]}', b'{"config":1,"layers":[]}', b"\xff", b'{"mediaType":"\xff"}']
+)
 def test_manifest_refuses(data: bytes) -> None:
     with pytest.raises(InvalidInput, match=r"^invalid image manifest: "):
         parse_manifest(data)
