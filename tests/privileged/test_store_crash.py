@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -174,8 +175,16 @@ def _look(directory: str, expected: dict[str, set[str | None]]) -> dict[str, int
             assert image.size == sum(store.layer_size(diff_id) for diff_id in image.config.diff_ids)
             store.tree(image.config.diff_ids)
             held.update(diff_id.encoded for diff_id in image.config.diff_ids)
+        parents = {summary.parent for summary in images}
+        seen = [summary for summary in images if summary.tags or summary.id not in parents]
+        stacks = {summary.id: _chains(store.get_image(summary.id).config.diff_ids) for summary in images}
+        counts = Counter(chain for summary in seen for chain in stacks[summary.id])
+        for summary in seen:
+            shared = sum(store.layer_size(top) for chain, top in stacks[summary.id].items() if counts[chain] > 1)
+            assert summary.shared_size == shared
+        assert store.disk_usage().images == tuple(seen)
         for container in store.list_containers():
-            assert container.name
+            assert all(store.has_layer(diff_id) for diff_id in container.diff_ids)
         layers = set(os.listdir(f"{root}/layers"))
         assert held <= layers
         for layer in layers:
@@ -190,6 +199,10 @@ def _look(directory: str, expected: dict[str, set[str | None]]) -> dict[str, int
             assert encoded in allowed, name
             expected[name] = {encoded}
         return {"images": len(images), "layers": len(layers), "names": len(store.list_references())}
+
+
+def _chains(diff_ids: Sequence[Digest]) -> dict[Digest | None, Digest]:
+    return {chain_id(diff_ids[: count + 1]): diff_id for count, diff_id in enumerate(diff_ids)}
 
 
 def main(directory: str) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,11 +72,13 @@ def remove_tree(path: str) -> None:
             return
         pending = [name]
         count = 0
+        # Not a name that an earlier call has left there, which did not come to its end; nor ever longer ones.
+        lifting = f"{name[:100]}.{secrets.token_hex(4)}"
         while pending:
             directory = pending.pop()
             for inner in _empty(directory, fd):
                 count += 1
-                lifted = f"{name}.{count}"
+                lifted = f"{lifting}.{count}"
                 os.rename(f"{directory}/{inner}", lifted, src_dir_fd=fd, dst_dir_fd=fd)
                 pending.append(lifted)
             os.rmdir(directory, dir_fd=fd)

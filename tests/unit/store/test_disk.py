@@ -47,6 +47,15 @@ def test_removing_a_tree_follows_no_link(tmp_path: Path) -> None:
     assert os.listdir(outside) == ["kept"]
 
 
+def test_what_an_interrupted_removal_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "tree.1" / "c").mkdir(parents=True)
+    remove_tree(f"{tmp_path}/tree")
+    assert os.listdir(tmp_path) == ["tree.1"]
+    remove_tree(f"{tmp_path}/tree.1")
+    assert os.listdir(tmp_path) == []
+
+
 def test_removing_a_tree_deeper_than_any_path_and_any_stack(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
