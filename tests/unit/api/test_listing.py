@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 from imagewright.api.listing import Listing
@@ -69,3 +70,26 @@ def test_lists_are_put_by_as_far_as_there_is_room() -> None:
     listing.keep("big", b"x" * (13 << 20))
     assert listing.find("big") is None
     assert listing._bodies_size == 0
+
+
+def test_an_entry_that_only_a_short_list_has_is_not_kept() -> None:
+    engine, listing = FakeEngine(), Listing()
+    for number in range(10):
+        engine.add(f"a:{number}", f"b:{number}")
+    images = engine.list()
+    listing.encode(images, MAXIMUM)
+    partial = dataclasses.replace(images[0], tags=("a:0",))
+    shown = json.loads(listing.encode([partial, images[1]], MAXIMUM))
+    assert [entry["RepoTags"] for entry in shown] == [["a:0"], ["a:1", "b:1"]]
+    assert len(listing._known(listing.shape(MAXIMUM, shared=False))) == 10
+
+
+def test_entries_of_images_that_are_gone_are_forgotten() -> None:
+    engine, listing = FakeEngine(), Listing()
+    for number in range(10):
+        engine.add(f"a:{number}")
+    images = engine.list()
+    listing.encode(images, MAXIMUM)
+    fresh = [dataclasses.replace(image, tags=("x:1",)) for image in images[:4]]
+    listing.encode([*fresh, *images[4:]], MAXIMUM)
+    assert len(listing._known(listing.shape(MAXIMUM, shared=False))) == 10

@@ -1,4 +1,5 @@
 import dataclasses
+import socket
 
 import pytest
 
@@ -113,8 +114,11 @@ def test_a_body_that_is_no_json(daemon: FakeDaemon) -> None:
 
 
 def test_a_body_that_is_cut(daemon: FakeDaemon) -> None:
-    head = b"POST /commit?container=x HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
-    assert daemon.exchange(head).status == 400
+    with daemon.connect() as client:
+        client.sendall(b"POST /commit?container=x HTTP/1.1\r\nHost: d\r\nContent-Length: 5\r\n\r\n{}")
+        client.shutdown(socket.SHUT_WR)
+        with client.makefile("rb") as stream:
+            assert stream.readline().startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("path", ["/containers/", "/containers/?link=1"])
