@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,12 +14,13 @@ from typing import Any
 
 import pytest
 
+from imagewright.engine import Happening
+from support.clients import DockerCli, docker_clis
 from unit.api.fake_daemon import FakeDaemon, context, running
-from unit.api.fake_engine import FakeEngine
+from unit.api.fake_engine import CREATED_NS, FakeEngine
 
 pytestmark = pytest.mark.compat
 
-PROGRAMS = ("/usr/bin/docker", "/usr/local/bin/docker")
 DOCKERFILE = "FROM scratch\nENV A=1\nRUN echo hello\nRUN warn careful\n"
 
 
@@ -30,18 +30,16 @@ def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
         yield daemon
 
 
-@pytest.fixture(params=PROGRAMS)
+@pytest.fixture(params=docker_clis(), ids=str)
 def docker(request: pytest.FixtureRequest, daemon: FakeDaemon, tmp_path: Path) -> "Docker":
-    program: str = request.param
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+    program: DockerCli = request.param
     return Docker(program, daemon, tmp_path)
 
 
 class Docker:
     """A docker program with an empty configuration."""
 
-    def __init__(self, program: str, daemon: FakeDaemon, home: Path) -> None:
+    def __init__(self, program: DockerCli, daemon: FakeDaemon, home: Path) -> None:
         self.program = program
         self.daemon = daemon
         self.engine = daemon.engine
@@ -55,7 +53,7 @@ class Docker:
 
     def run(self, *arguments: str, data: bytes | None = None, status: int = 0) -> str:
         done = subprocess.run(
-            [self.program, *arguments],
+            [self.program.path, *arguments],
             input=data if data is not None else b"",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -150,7 +148,7 @@ def test_build_fails(docker: Docker) -> None:
 
 
 def test_build_is_interrupted(docker: Docker) -> None:
-    command = [docker.program, "build", docker.directory("FROM scratch\nRUN wait\n")]
+    command = [docker.program.path, "build", docker.directory("FROM scratch\nRUN wait\n")]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=docker.environment
     ) as client:
@@ -205,12 +203,66 @@ def test_save_load_import(docker: Docker) -> None:
 
 def test_what_is_not_there_yet(docker: Docker) -> None:
     assert "pulling an image from a registry (fromImage) is not supported yet" in docker.run("pull", "alpine", status=1)
-    assert "POST /images/prune is not supported yet" in docker.run("image", "prune", "-f", status=1)
-    assert "GET /system/df is not supported yet" in docker.run("system", "df", status=1)
+    assert "POST /build/prune is not supported yet" in docker.run("builder", "prune", "-f", status=1)
+
+
+def test_disk_usage_and_prune(docker: Docker) -> None:
+    docker.engine.add("a:1")
+    dangling = docker.engine.add()
+    docker.run("build", docker.directory("FROM scratch\nRUN exit 3\n"), status=3)
+    lines = docker.run("system", "df").splitlines()
+    assert lines[1].split()[:2] == ["Images", "2"]
+    assert lines[2].split()[:2] == ["Containers", "1"]
+    assert "gifted_lehmann" in docker.run("system", "df", "-v")
+    text = docker.run("image", "prune", "-f", "--filter", "label!=x", "--filter", "until=1h")
+    assert f"deleted: {dangling}" in text.lower()
+    assert "1.234kB" in text
+    assert docker.engine.calls[-1][:4] == ("prune", True, (), ("x",))
+    docker.run("image", "prune", "-af", "--filter", "unused-for=168h")
+    assert docker.engine.calls[-1] == ("prune", False, (), (), None, 168 * 3600 * 10**9)
+
+
+def test_events(docker: Docker) -> None:
+    for seconds, name in enumerate(("a:1", "b:1")):
+        docker.engine.tell(
+            Happening(
+                type="image",
+                action="tag",
+                id="sha256:1",
+                attributes={"name": name},
+                time_ns=CREATED_NS + seconds * 10**9,
+            )
+        )
+    text = docker.run("events", "--since", "2023-11-14T22:13:00Z", "--until", "1h", "--filter", "image=b")
+    assert text.rstrip().endswith(" image tag sha256:1 (name=b:1)")
+    assert len(text.splitlines()) == 1
+    docker.engine.watching.clear()
+    command = [docker.program.path, "events", "--format", "{{.Actor.Attributes.name}}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=docker.environment) as client:
+        assert docker.engine.watching.wait(10)
+        docker.engine.tell(docker.engine.happenings[0])
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"a:1\n"
+        docker.engine.ended.clear()
+        client.terminate()
+        assert docker.engine.ended.wait(5)
+
+
+def test_commit(docker: Docker) -> None:
+    docker.run("build", docker.directory("FROM scratch\nRUN exit 3\n"), status=3)
+    container = docker.engine.stopped[0].id
+    text = docker.run("commit", "-m", "text", "-a", "me", "-c", "ENV A=1", "gifted_lehmann", "r:t")
+    image = next(image for image, stored in docker.engine.images.items() if stored.tags)
+    assert text.splitlines() == [str(image)]
+    assert docker.engine.calls[-1][:2] == ("commit", container)
+    assert docker.engine.calls[-1][3:] == (("ENV A=1",), "text", "me")
+    assert "No such container: nope" in docker.run("commit", "nope", status=1)
+    assert "does not support reading" in docker.run("logs", container, status=1)
+    assert container[:12] in docker.run("ps", "-a", "--filter", "status=exited", "--size")
 
 
 def test_buildkit_of_the_old_program_finds_the_classic_builder(docker: Docker) -> None:
-    if docker.program != "/usr/bin/docker":
+    if docker.program.version >= (23,):
         pytest.skip("newer programs ask a plugin")
     del docker.environment["DOCKER_BUILDKIT"]
     assert "Successfully built" in docker.run("build", docker.directory())
@@ -304,3 +356,19 @@ def test_clients_side_by_side(docker: Docker) -> None:
     assert {str(image.tags[0]) for image in docker.engine.images.values()} == {
         f"docker.io/library/a:{number}" for number in range(8)
     }
+
+
+def test_docker_py_cleans_up(daemon: FakeDaemon, docker_py: Any) -> None:
+    daemon.engine.add()
+    daemon.engine.tell(Happening(type="image", action="tag", id="i", attributes={"name": "a"}, time_ns=CREATED_NS))
+    assert docker_py.df()["LayersSize"] == 5678
+    assert docker_py.images.prune(filters={"dangling": True})["SpaceReclaimed"] == 1234
+    assert [event["Action"] for event in docker_py.events(since=1, until=CREATED_NS // 10**9 + 1, decode=True)] == [
+        "tag"
+    ]
+    daemon.build("FROM scratch\nRUN exit 3")
+    (container,) = docker_py.containers.list(all=True)
+    assert (container.name, container.status) == ("gifted_lehmann", "exited")
+    assert container.commit("r", "t", message="m", changes="ENV A=1").tags == ["r:t"]
+    container.remove()
+    assert not daemon.engine.stopped

@@ -1,8 +1,8 @@
 """The image list as JSON, encoded once for each image that does not change."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import ChainMap, OrderedDict
+from collections.abc import Mapping, Sequence
 
 from imagewright.api import wire
 from imagewright.api.encoding import encode
@@ -43,19 +43,14 @@ class Listing:
     def encode(self, images: Sequence[ImageSummary], version: ApiVersion, *, shared: bool = False) -> bytes:
         """Return the list for a client that speaks `version`, and an end of line."""
         shape = self.shape(version, shared=shared)
-        known = self._known(shape)
-        try:
-            # The summary is kept with its entry, so that its id cannot become another's.
-            pieces = [known[id(image)][1] for image in images]
-        except KeyError:
-            entries = {
-                id(image): known.get(id(image)) or (image, encode(wire.image_entry(image, version, shared=shared)))
-                for image in images
-            }
-            pieces = [entry for _, entry in entries.values()]
-            if len(entries) * 2 >= len(known):
-                self._replace(shape, entries)
-        return b"[" + b",".join(pieces) + b"]\n"
+        known: Mapping[int, tuple[ImageSummary, bytes]]
+        known = kept = self._known(shape)
+        # The summary is kept with its entry, so that its id cannot become another's.
+        fresh = [image for image in images if id(image) not in known]
+        if fresh:
+            entries = {id(image): (image, encode(wire.image_entry(image, version, shared=shared))) for image in fresh}
+            known = self._extended(shape, kept, entries, images)
+        return b"[" + b",".join([known[id(image)][1] for image in images]) + b"]\n"
 
     def find(self, tag: str) -> bytes | None:
         """Return the list that was put by under `tag`, if it is still there."""
@@ -82,9 +77,22 @@ class Listing:
             self._entries.move_to_end(shape)
             return known
 
-    def _replace(self, shape: Shape, entries: _Entries) -> None:
+    def _extended(
+        self, shape: Shape, known: _Entries, fresh: _Entries, images: Sequence[ImageSummary]
+    ) -> Mapping[int, tuple[ImageSummary, bytes]]:
+        """Return entries for all `images`, and keep them unless the list is a short one.
+
+        Entries of images that are gone go with the next list that they make too long for what it shows.
+        """
+        if len(images) * 2 < len(known):
+            return ChainMap(fresh, known)
+        if len(known) + len(fresh) > len(images) * 5 // 4:
+            shown = set(map(id, images))
+            known = {key: entry for key, entry in known.items() if key in shown}
+        known = known | fresh
         with self._lock:
-            self._entries[shape] = entries
+            self._entries[shape] = known
             self._entries.move_to_end(shape)
             while len(self._entries) > _SHAPES_KEPT:
                 self._entries.popitem(last=False)
+        return known

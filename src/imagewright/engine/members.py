@@ -79,11 +79,16 @@ class Members:
         return self._find(path) is not None
 
     def document(self, path: str, limit: int) -> bytes:
-        """Return the bytes of the file at `path`; raises `InvalidInput` if there are more than `limit`."""
+        """Return the file at `path`, a text in UTF-8 of `limit` bytes at most; raises `InvalidInput` if it is not."""
         file = self._get(path)
         if file.content is None or file.size > limit:
             raise InvalidInput(f"{quote(path)} has {file.size} bytes, more than the {limit} that are read of it")
-        return read_content(file.content, limit)
+        data = read_content(file.content, limit)
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{quote(path)} is no text in UTF-8") from error
+        return data
 
     def blob(self, descriptor: Descriptor) -> str:
         """Return the path of the blob that `descriptor` describes; raises `Corrupt` if it is another."""

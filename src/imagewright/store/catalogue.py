@@ -86,11 +86,13 @@ class Catalogue:
         """Return what the list knows of `image`."""
         return self._entries.get(image.encoded)
 
-    def heads(self) -> list[Entry]:
-        """Return the images that have a name or are nobody's parent, in the order of the list."""
+    def heads(self, *, named_parents: bool) -> list[Entry]:
+        """Return the images that are nobody's parent, or with `named_parents` have a name, in the order of the list."""
         with self._lock:
             entries = (self._entries[encoded] for _, encoded in self._order)
-            return [entry for entry in entries if entry.names or entry.summary.id not in self._parents]
+            return [
+                entry for entry in entries if (named_parents and entry.names) or entry.summary.id not in self._parents
+            ]
 
     def names(self) -> list[tuple[Reference, Digest]]:
         """Return every name with the image that it names, in the order of their canonical forms."""

@@ -48,7 +48,7 @@ def prune(change: Change, catalogue: Catalogue, pruning: Pruning, *, now_ns: int
     An image that somebody needs stays, and keeps its last name if that is a container.
     """
     removal = ImageRemoval(change, force=False, prune_parents=True)
-    for entry in catalogue.heads():
+    for entry in catalogue.heads(named_parents=not pruning.dangling):
         if not pruning.admits(entry, now_ns):
             continue
         image = entry.summary.id

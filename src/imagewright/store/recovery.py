@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects import sqlite
 
 from imagewright.oci import Digest
@@ -55,7 +55,7 @@ def _is_whole(layout: Layout, diff_id: Digest, facts: LayerFacts) -> bool:
 
 
 def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
-    """Take the layers `lost` from the database, with every image that has one of them."""
+    """Take the layers `lost` from the database, with every image and every container that has one of them."""
     stacks, images, references = schema.stacks, schema.images, schema.references
     for diff_id in lost:
         yield f"layer {diff_id} is damaged"
@@ -64,6 +64,8 @@ def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
             if connection.scalar(select(images.c.id).where(images.c.id == image)) is not None:
                 names = connection.scalars(select(references.c.name).where(references.c.image == image))
                 yield f"image {image} is gone with it, {', '.join(names) or 'without a name'}"
+            else:
+                yield f"container {owner} is gone with it"
             connection.execute(delete(references).where(references.c.image == image))
             for table in (images, schema.summaries, schema.uses):
                 connection.execute(delete(table).where(table.c.id == image))
@@ -73,6 +75,9 @@ def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
     for table in (images, schema.summaries):
         orphans = table.c.parent.not_in(select(images.c.id))
         connection.execute(update(table).where(orphans).values(parent=None))
+    containers, summaries = schema.containers, schema.summaries
+    held = select(func.count()).select_from(containers).where(containers.c.image == summaries.c.id)
+    connection.execute(update(summaries).values(containers=held.scalar_subquery()))
     recount(connection)
     counts = schema.properties
     connection.execute(update(counts).where(counts.c.name == "generation").values(value=counts.c.value + 1))

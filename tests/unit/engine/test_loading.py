@@ -396,6 +396,7 @@ _BAD: dict[str, tuple[_Files | bytes, str]] = {
     "manifest deep inside": ({"manifest.json": '[{"X":' + '{"a":' * 100_000}, "recursion"),
     "manifest large": ({"manifest.json": b" " * (5 << 20)}, '"manifest.json" has 5242880 bytes, more than the 4194304'),
     "manifest a link": ({"manifest.json": Member.symlink("manifest.json")}, "too many links in /manifest.json"),
+    "manifest no text": ({"manifest.json": b'[{"Config":"\xff"}]'}, '"manifest.json" is no text in UTF-8'),
     "index no object": ({"index.json": "[]"}, "invalid image index"),
     "index deep": ({"index.json": '{"manifests":[],"x":' + "[" * 100_000}, "invalid image index"),
     "no configuration": (_docker(Config="nope"), '"nope" is not in it'),

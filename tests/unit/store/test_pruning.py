@@ -61,7 +61,10 @@ def test_an_image_of_a_container_stays(seed: Seed, store: Store) -> None:
 def test_an_image_with_digests_alone_dangles(seed: Seed, store: Store) -> None:
     name = f"localhost:5000/x@{Digest.of(b'')}"
     image = seed.image(name)
+    parent = seed.image(f"localhost:5000/y@{Digest.of(b'')}")
+    child = seed.image("child:1", parent=parent)
     assert words(store.prune_images(Pruning())) == [f"-{name}", str(image)]
+    assert left(store) == {parent, child}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
@@ -7,7 +8,7 @@ from sqlalchemy import update
 from imagewright.errors import NotFound
 from imagewright.oci import Digest
 from imagewright.reference import Reference
-from imagewright.store import Record, Store, schema
+from imagewright.store import Container, Record, Store, schema
 from unit.store.seeding import Seed
 
 
@@ -66,6 +67,37 @@ def test_images_that_lost_a_layer_are_given_up(seed: Seed, store: Store, damage:
     assert store.get_image(other).parent is None
     assert store.image_count() == (2 if lost == high else 1)
     assert seed.reopen().lost == ()
+
+
+def test_a_container_that_lost_what_it_wrote_is_given_up_alone(seed: Seed, store: Store) -> None:
+    with store.lease():
+        low, high = seed.layer("low", b"123"), store.add_layer_directory(*seed.captured("high"), below=[])
+        image = seed.image("x:1", layers=[low])
+        seed.image("y:1", layers=[low])
+        container = Container(
+            id="1" * 64, image=image, command=(), created_ns=1, exit_code=1, name="n", diff_ids=(low, high)
+        )
+        store.add_container(container)
+    assert store.get_container("n") == container
+    shutil.rmtree(f"{seed.root}/layers/{high.encoded}")
+    before = store.list_images()
+    store = seed.reopen()
+    assert store.lost == (f"layer {high} is damaged", f"container {container.id} is gone with it")
+    assert store.list_containers() == []
+    assert store.list_images() == [replace(summary, containers=0) for summary in before]
+    assert [summary.shared_size for summary in store.list_images()] == [3, 3]
+
+
+def test_a_lost_layer_is_shared_no_more(seed: Seed, store: Store) -> None:
+    with store.lease():
+        low, high = seed.layer("low", b"123"), seed.layer("high", b"12345")
+        kept = seed.image("x:1", layers=[low])
+        seed.image("y:1", layers=[low, high])
+    assert [store.list_images()[0].shared_size, store.disk_usage().layers_size] == [3, 8]
+    os.remove(f"{seed.root}/blobs/sha256/{high.encoded}")
+    [summary] = seed.reopen().list_images()
+    assert (summary.id, summary.shared_size, summary.unique_size) == (kept, 0, 3)
+    assert seed.store.disk_usage().layers_size == 3
 
 
 def test_directories_from_before_the_machine_was_started_are_made_again(seed: Seed, store: Store) -> None:
