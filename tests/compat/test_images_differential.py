@@ -43,6 +43,13 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, lis
     """Both engines, and how they differed while they were given what they hold."""
     directory = tmp_path_factory.mktemp("pair")
     with dockerd(str(directory)) as engine, daemon(str(directory)) as ours:
+        version = json.loads(request(engine.socket, "GET", "/version")[1])["ApiVersion"]
+        if version != "1.41":
+            # The list of differences is that of one engine.
+            reason = f"compares with an engine of API 1.41; this machine's has {version}"
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{reason}, and CI=true", pytrace=False)
+            pytest.skip(reason)
         pair = Pair(Side(engine.socket), Side(ours.socket))
         for name, digest in known_ids({**SEEDED, **naming.OWN, **transfer.OWN, **system.OWN}).items():
             pair.know(name, digest)
