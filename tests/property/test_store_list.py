@@ -111,6 +111,7 @@ def test_changes_one_by_one_come_to_the_same(states: list[dict[Digest, Entry]], 
         changes: dict[Digest, Entry | None] = {image: after.get(image) for image in before.keys() | after.keys()}
         changed = catalogue.differs(changes)
         shown = catalogue.list(ImageQuery(all=True))
+        catalogue.list(query)  # Whatever is kept to answer it has to follow the change.
         catalogue.change(changes, generation)
         new = Catalogue(after, 0)
         assert catalogue.list(query) == new.list(query)

@@ -123,9 +123,13 @@ class Engine:
 
     def inspect(self, name: str) -> StoredImage:
         """Return what is known of the image `name`. That is a use of it, from the next look on."""
-        image = self._store.get_image(self._store.resolve(name))
+        image = self.look(name)
         self._store.note_use(image.id)
         return image
+
+    def look(self, name: str) -> StoredImage:
+        """Return what `inspect` returns, without that being a use of the image."""
+        return self._store.get_image(self._store.resolve(name))
 
     def history(self, name: str) -> Sequence[HistoryItem]:
         """Return the steps that made the image `name`, the last first."""

@@ -121,7 +121,7 @@ def _add(store: Store, images: Sequence[_Image], report: Reporter) -> list[Refer
             if before is not None and before != image.id:
                 lost = f"already exists, renaming the old one with ID {before} to empty string"
                 report(BuildWarning(f"The image {name.familiar} {lost}"))
-        store.add_image(image.data, references=tuple(image.names))
+        store.add_image(image.data, references=tuple(image.names), stamp=False)
         loaded += image.names or (image.id,)
     for image in images:
         if image.parent is not None:

@@ -118,7 +118,7 @@ class Members:
             raise _no_layer(path, file.error)
         if file.diff_id != diff_id:
             expected = f'expected "{diff_id}", got "{file.diff_id}"'
-            raise Corrupt(f"{quote(path)}: invalid diffID for layer {number}: {expected}")
+            raise Corrupt(f"invalid diffID for layer {number}: {expected}")
 
     def _take(self, entry: Entry, kept: BinaryIO) -> None:
         path = clean(_short(entry.path))

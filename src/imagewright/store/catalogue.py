@@ -21,6 +21,7 @@ from imagewright.store.values import ImageQuery, ImageSummary
 __all__ = ["Catalogue", "stored_name"]
 
 _REMEMBERED_ANSWERS = 64
+_INDEXED_KEYS = 8
 _FULL_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]+)")
 
@@ -35,6 +36,7 @@ class Catalogue:
         self._named: dict[str, Digest] = {}
         self._repositories: defaultdict[str, set[str]] = defaultdict(set)
         self._parents: Counter[Digest] = Counter()
+        self._labelled: dict[str, defaultdict[str, set[str]]] = {}
         for entry in entries.values():
             self._enter(entry)
         self._ids = sorted(self._entries)
@@ -138,13 +140,38 @@ class Catalogue:
     def _candidates(self, query: ImageQuery) -> Iterable[Entry]:
         """Return entries in the order of the list, among them all that `query` may select."""
         if not query.references or not all(is_plain(pattern) for pattern in query.references):
-            return (self._entries[encoded] for _, encoded in self._order)
+            labelled = self._with_labels(query.labels)
+            if labelled is None or len(labelled) > len(self._entries) // 4:  # Then sorting them costs more.
+                return (self._entries[encoded] for _, encoded in self._order)
+            return sorted((self._entries[encoded] for encoded in labelled), key=_rank)
         # Clients ask for one image by its name more than for anything else.
         found: set[str] = set()
         for pattern in query.references:
             with suppress(InvalidInput):  # Then it is nobody's name.
                 found.update(self._repositories.get(Reference.parse(pattern).name, ()))
         return sorted((self._entries[encoded] for encoded in found), key=_rank)
+
+    def _with_labels(self, labels: Iterable[str]) -> set[str] | None:
+        """Return the images with the rarest of `labels`, None where none of them has a value."""
+        found = []
+        for label in labels:
+            key, equals, value = label.partition("=")
+            if equals:
+                found.append(self._values(key).get(value, set()))
+        return min(found, key=len, default=None)
+
+    def _values(self, key: str) -> Mapping[str, set[str]]:
+        """Return the images by their values of the label `key`: from its first use on, for some keys at a time."""
+        values = self._labelled.get(key)
+        if values is None:
+            if len(self._labelled) >= _INDEXED_KEYS:
+                del self._labelled[next(iter(self._labelled))]
+            values = self._labelled[key] = defaultdict(set)
+            for encoded, entry in self._entries.items():
+                labels = entry.summary.labels
+                if labels is not None and key in labels:
+                    values[labels[key]].add(encoded)
+        return values
 
     def _bounds(self, query: ImageQuery, now_ns: int) -> Bounds:
         before = [self._created(name) for name in query.before] + list(query.until_ns)
@@ -179,6 +206,9 @@ class Catalogue:
         for name in entry.names:
             self._named[name.canonical] = summary.id
             self._repositories[name.name].add(summary.id.encoded)
+        for key, values in self._labelled.items():
+            if key in (summary.labels or {}):
+                values[(summary.labels or {})[key]].add(summary.id.encoded)
         if summary.parent is not None:
             self._parents[summary.parent] += 1
 
@@ -194,6 +224,12 @@ class Catalogue:
             self._repositories[repository].discard(image.encoded)
             if not self._repositories[repository]:
                 del self._repositories[repository]
+        for key, values in self._labelled.items():
+            value = (entry.summary.labels or {}).get(key)
+            if value is not None:
+                values[value].discard(image.encoded)
+                if not values[value]:
+                    del values[value]
         if entry.summary.parent is not None:
             self._parents -= Counter((entry.summary.parent,))
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
@@ -96,17 +97,23 @@ def _find(connection: Connection, name: str) -> Container:
 
 
 def _all(connection: Connection) -> list[Container]:
-    stacks = schema.stacks
-    held: defaultdict[str, list[Digest]] = defaultdict(list)
-    query = select(stacks.c.owner, stacks.c.diff_id).join(schema.containers, schema.containers.c.id == stacks.c.owner)
+    stacks, layers, images = schema.stacks, schema.layers, schema.images
+    held: defaultdict[str, list[tuple[Digest, int]]] = defaultdict(list)
+    query = select(stacks.c.owner, stacks.c.diff_id, layers.c.size).join(
+        schema.containers, schema.containers.c.id == stacks.c.owner
+    )
+    query = query.join(layers, layers.c.diff_id == stacks.c.diff_id)
     for row in connection.execute(query.order_by(stacks.c.owner, stacks.c.position)):
-        held[row.owner].append(row.diff_id)
-    rows = connection.execute(select(schema.containers))
+        held[row.owner].append((row.diff_id, row.size))
+    query_all = select(schema.containers, images.c.size.label("image_size"))
+    rows = connection.execute(query_all.outerjoin(images, images.c.id == schema.containers.c.image))
     found = (_container(row, held[row.id]) for row in rows)
     return sorted(found, key=lambda container: (-container.created_ns, container.id))
 
 
-def _container(row: Row[tuple[object, ...]], diff_ids: Iterable[Digest]) -> Container:
+def _container(row: Row[Any], layers: Iterable[tuple[Digest, int]]) -> Container:
+    layers = tuple(layers)
+    size = sum(size for _, size in layers)
     return Container(
         id=row.id,
         image=row.image,
@@ -114,5 +121,7 @@ def _container(row: Row[tuple[object, ...]], diff_ids: Iterable[Digest]) -> Cont
         created_ns=row.created_ns,
         exit_code=row.exit_code,
         name=row.name,
-        diff_ids=tuple(diff_ids),
+        diff_ids=tuple(diff_id for diff_id, _ in layers),
+        size_rw=0 if row.image_size is None else size - row.image_size,
+        size_root=size,
     )

@@ -28,10 +28,11 @@ class Images:
         self._summaries = summaries
         self._clock = clock
 
-    def add(self, data: bytes, parent: Digest | None, references: Sequence[Reference]) -> Digest:
+    def add(self, data: bytes, parent: Digest | None, references: Sequence[Reference], *, stamp: bool) -> Digest:
         """Keep the image with the configuration `data`, and give it the names `references`, whoever had them before.
 
-        Idempotent; an image that is here keeps its parent, if it has one. Durable if there are references. Raises
+        With `stamp` names are dated. Idempotent; an image that is here keeps its parent, if it has one. Durable if
+        there are references. Raises
         `NotFound` if a layer or the parent is missing, and `InvalidInput` if `data` is no configuration.
         """
         config = parse_config(data)
@@ -49,7 +50,7 @@ class Images:
                 _set_parent(connection, image, parent)
                 change.touched.add(parent)
             for reference in references:
-                change.touched.update(self._name(connection, image, reference))
+                change.touched.update(self._name(connection, image, reference, stamp=stamp))
         return image
 
     def _insert(self, connection: Connection, image: Digest, data: bytes, config: ImageConfig, created_ns: int) -> None:
@@ -61,8 +62,8 @@ class Images:
         connection.execute(insert(schema.uses).values(id=image, last_used_ns=self._clock()))
         hold(connection, image.encoded, diff_ids)
 
-    def _name(self, connection: Connection, image: Digest, reference: Reference) -> set[Digest]:
-        """Let `reference` name `image`; return the images whose names that changes."""
+    def _name(self, connection: Connection, image: Digest, reference: Reference, *, stamp: bool) -> set[Digest]:
+        """Let `reference` name `image`, with `stamp` as of now; return the images whose names that changes."""
         if reference.familiar_name == "sha256":
             raise InvalidInput("refusing to create an ambiguous tag using digest algorithm as name")
         name = stored_name(reference)
@@ -70,7 +71,7 @@ class Images:
         before = connection.scalar(select(table.c.image).where(table.c.name == name))
         row = sqlite.insert(table).values(name=name, image=image)
         connection.execute(row.on_conflict_do_update(index_elements=[table.c.name], set_={"image": image}))
-        if reference.digest is None:
+        if stamp and reference.digest is None:
             connection.execute(update(schema.images).where(schema.images.c.id == image).values(tagged_ns=self._clock()))
         return {image} if before is None else {image, before}
 
@@ -81,7 +82,7 @@ class Images:
         with self._summaries.changing(durable=True) as change:
             if change.connection.scalar(select(schema.images.c.id).where(schema.images.c.id == image)) is None:
                 raise NotFound(f"No such image: {image}")
-            change.touched.update(self._name(change.connection, image, reference))
+            change.touched.update(self._name(change.connection, image, reference, stamp=True))
             change.used.add(image)
 
     def untag(self, reference: Reference) -> None:

@@ -231,13 +231,21 @@ class Store:
         """
         return self._directories.get(diff_id, below, unpack)
 
-    def add_image(self, config: bytes, *, parent: Digest | None = None, references: Sequence[Reference] = ()) -> Digest:
+    def add_image(
+        self,
+        config: bytes,
+        *,
+        parent: Digest | None = None,
+        references: Sequence[Reference] = (),
+        stamp: bool = True,
+    ) -> Digest:
         """Keep the image with the configuration `config` and give it the names `references`; return its id.
 
         One transaction; idempotent. Names move here from the image that had them. An image that has a parent keeps it.
+        Without `stamp` the names do not count as given now: `tagged_ns` stays what it was.
         Raises `NotFound` if a layer or the parent is missing, and `InvalidInput` if `config` is no configuration.
         """
-        return self._images.add(config, parent, references)
+        return self._images.add(config, parent, references, stamp=stamp)
 
     def resolve(self, name: str) -> Digest:
         """Return the image that `name` means: a reference, an id, or the beginning of one, with or without `sha256:`.

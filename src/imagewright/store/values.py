@@ -152,6 +152,8 @@ class Container:
     """An intermediate container: what is left of a RUN, by 64-hex `id`; `name` without a leading slash.
 
     `diff_ids` are the layers of its filesystem, lowest first: those of its image, and on top what its process wrote.
+    The store says how many bytes of files they have: `size_root` all of them, `size_rw` those above the image's, which
+    nobody can tell from the others (0) once the image was removed by force.
     """
 
     id: str
@@ -161,3 +163,5 @@ class Container:
     exit_code: int
     name: str
     diff_ids: tuple[Digest, ...] = ()
+    size_rw: int = field(default=0, compare=False)
+    size_root: int = field(default=0, compare=False)

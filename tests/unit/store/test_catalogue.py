@@ -179,3 +179,21 @@ def test_more_questions_than_are_remembered() -> None:
 def test_stored_names() -> None:
     assert stored_name(Reference.parse("x")) == "docker.io/library/x:latest"
     assert stored_name(Reference.parse(f"x:1@{MANIFEST}")) == f"docker.io/library/x@{MANIFEST}"
+
+
+def test_labels_are_looked_up_and_follow_changes() -> None:
+    def labelled(image: Digest, value: str) -> Entry:
+        labels = {"k": value, "n": "1"}
+        return Entry.make(image, parent=None, created_ns=0, size=1, names=(), labels=labels, containers=0)
+
+    def ask(*labels: str) -> list[Digest]:
+        return [image.id for image in images.list(ImageQuery(labels=labels))]
+
+    others = [entry(Digest.of(b"%d" % number)) for number in range(9)]
+    images = catalogue(labelled(FIRST, "1"), labelled(SECOND, "2"), *others)
+    assert (ask("k=1"), ask("k=2", "n=1"), ask("k=3"), ask("k=")) == ([FIRST], [SECOND], [], [])
+    images.change({FIRST: labelled(FIRST, "3"), SECOND: None}, 2)
+    assert (ask("k=1"), ask("k=3"), ask("k=2")) == ([], [FIRST], [])
+    for number in range(20):
+        assert ask(f"other{number}=1") == []
+    assert ask("k=3") == [FIRST]

@@ -58,5 +58,6 @@ def test_a_container_holds_layers_until_it_goes(seed: Seed, store: Store) -> Non
     assert store.has_layer(diff_id)
     assert seed.reopen().has_layer(diff_id)
     assert seed.store.list_containers() == [container]
+    assert seed.store.get_container(container.id).size_root == container.size_root > 0
     seed.store.remove_container(container.id)
     assert not seed.store.has_layer(diff_id)
