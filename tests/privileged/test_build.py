@@ -194,7 +194,7 @@ def test_cancelling_a_run_leaves_nothing(engine: Engine) -> None:
         ("FROM busybox\nCOPY nope /\n", "COPY failed: file not found in build context or excluded by .dockerignore"),
         ("FROM busybox\nCOPY link/passwd /\n", "COPY failed: file not found in build context"),
         ("FROM busybox\nUSER nouser\nRUN true\n", "unable to find user nouser: no matching entries in passwd file"),
-        ("FROM missing\n", "pulling images from a registry is not supported yet"),
+        ("FROM 127.0.0.1:1/missing\n", "connection refused"),
         ('FROM busybox\nRUN ["/nope"]\n', 'exec: "/nope": stat /nope: no such file or directory'),
         ("FROM scratch\n", "No image was generated. Is your Dockerfile empty?"),
         ("FROM busybox\nADD http://127.0.0.1:1/x /\n", "not supported yet"),

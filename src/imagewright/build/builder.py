@@ -14,9 +14,9 @@ from imagewright.build.steps import Settings, Steps
 from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import parse
 from imagewright.errors import DockerfileError
-from imagewright.events import BuildWarning, Built, Event, Reporter, StepStarted, Tagged
+from imagewright.events import BuildWarning, Built, Event, Reporter, Status, StepStarted, Tagged
 from imagewright.oci import Digest, Platform
-from imagewright.plan import Image, Plan, Resolve
+from imagewright.plan import Base, Image, Plan
 from imagewright.plan import compile as compile_plan
 from imagewright.solve import Transcript, solve
 from imagewright.store import Store
@@ -27,22 +27,26 @@ __all__ = ["Builder"]
 _HELD_BACK = 1 << 20
 
 
+FindBase = Callable[[str, Platform, BuildRequest, Reporter, Cancellation], Base]
+"""Returns the image of a name, and reports how it comes here, if it has to."""
+
+
 class Builder:
-    """Builds images into `store`; `resolve` finds the images that a Dockerfile begins with or copies from."""
+    """Builds images into `store`; `find` finds the images that a Dockerfile begins with or copies from."""
 
     def __init__(
         self,
         *,
         store: Store,
         runner: Runner,
-        resolve: Resolve,
+        find: FindBase,
         platform: Platform,
         clock: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
         self._store = store
         self._runner = runner
-        self._resolve = resolve
+        self._find = find
         self._platform = platform
         self._clock = clock
         self._new_id = new_id
@@ -57,6 +61,7 @@ class Builder:
             context = read_context(stream, directory, request.dockerfile)
             cancellation.check()
             platform = request.platform or self._platform
+            arrivals: dict[Digest, list[Event]] = {}
             plan = compile_plan(
                 parse(context.dockerfile, name=context.name),
                 target=request.target,
@@ -64,7 +69,7 @@ class Builder:
                 labels=request.labels,
                 platform=platform,
                 build_platform=self._platform,
-                resolve=self._resolve,
+                resolve=lambda name, wanted: self._resolve(name, wanted, request, arrivals, cancellation),
             )
             for node in plan.nodes:
                 if isinstance(node.op, Image):
@@ -85,6 +90,7 @@ class Builder:
                     force_remove=request.force_remove,
                 ),
                 transcript=transcript,
+                arrivals=arrivals,
                 clock=self._clock,
                 new_id=self._new_id,
             )
@@ -94,6 +100,26 @@ class Builder:
                 transcript.close()
             cancellation.check()
             return self._conclude(plan, states[plan.target], request, report)
+
+    def _resolve(
+        self,
+        name: str,
+        platform: Platform,
+        request: BuildRequest,
+        arrivals: dict[Digest, list[Event]],
+        cancellation: Cancellation,
+    ) -> Base:
+        """Return the image `name`; what is to be told of its arrival waits in `arrivals` for the step that wants it."""
+        told: list[Event] = []
+
+        def hold(event: Event) -> None:
+            # The number of steps is not known yet, and so none can be told; how far a download was is past then.
+            if not (isinstance(event, Status) and event.message == "Downloading"):
+                told.append(event)
+
+        base = self._find(name, platform, request, hold, cancellation)
+        arrivals.setdefault(base.image_id, []).extend(told)
+        return base
 
     def _conclude(self, plan: Plan, state: State, request: BuildRequest, report: Reporter) -> Digest:
         if state.image is None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from imagewright.oci import Platform
 from imagewright.reference import Reference
+from imagewright.registry import Keychain, no_credentials
 
 __all__ = ["BuildRequest", "Network"]
 
@@ -19,6 +20,7 @@ class BuildRequest:
     `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
     number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
+    With `pull` the registry is asked for images that are here, too; `keychain` says who asks.
     """
 
     dockerfile: str = ""
@@ -31,3 +33,5 @@ class BuildRequest:
     force_remove: bool = False
     platform: Platform | None = None
     network_mode: Network = "default"
+    pull: bool = False
+    keychain: Keychain = field(default=no_credentials, repr=False)

@@ -69,6 +69,7 @@ class Steps:
         context: Tree,
         settings: Settings,
         transcript: Transcript[Event],
+        arrivals: dict[Digest, list[Event]],
         clock: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
@@ -77,6 +78,7 @@ class Steps:
         self._context = context
         self._settings = settings
         self._transcript = transcript
+        self._arrivals = arrivals
         self._clock = clock
         self._new_id = new_id
         self._selections: dict[int, Selection] = {}
@@ -116,6 +118,8 @@ class Steps:
             case Scratch():
                 return start(self._settings.platform)
             case Image(base):
+                for event in self._arrivals.pop(base.image_id, ()):
+                    self._transcript.reporter(node.index)(event)
                 return State(base.config, base.image_id)
             case Continue():
                 return inputs[0]

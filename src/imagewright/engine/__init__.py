@@ -10,6 +10,7 @@
 """
 
 from imagewright.build import BuildRequest, Network
+from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
 from imagewright.engine.info import EngineInfo
@@ -29,6 +30,7 @@ __all__ = [
     "BuildRequest",
     "Container",
     "DiskUsage",
+    "Distribution",
     "Engine",
     "EngineInfo",
     "Happening",

@@ -12,16 +12,28 @@ from imagewright.archive import Readable, Writable
 from imagewright.build import Builder, BuildRequest
 from imagewright.cancellation import Cancellation
 from imagewright.engine.committing import commit_container
+from imagewright.engine.distribution import Distribution, inspect_distribution
 from imagewright.engine.happenings import Happening, Happenings
 from imagewright.engine.importing import import_image
 from imagewright.engine.info import EngineInfo, read_identity, read_machine
 from imagewright.engine.loading import load
+from imagewright.engine.pulling import pull, pull_tags
+from imagewright.engine.pushing import push
 from imagewright.engine.saving import save
-from imagewright.errors import ImagewrightError, NotFound, Unsupported
+from imagewright.errors import ImagewrightError, NotFound
 from imagewright.events import Reporter, ignore
 from imagewright.oci import Digest, Platform
 from imagewright.plan import Base
 from imagewright.reference import Reference
+from imagewright.registry import (
+    Client,
+    Credential,
+    Keychain,
+    LoginResult,
+    SearchResult,
+    Settings,
+    no_credentials,
+)
 from imagewright.sandbox import Sandbox
 from imagewright.store import (
     Container,
@@ -53,7 +65,9 @@ class Engine:
     `registry.example/team/app:1.2`, a name with a digest, an id, or the beginning of one.
     """
 
-    def __init__(self, data_root: str = DEFAULT_DATA_ROOT, *, runtime: str | None = None) -> None:
+    def __init__(
+        self, data_root: str = DEFAULT_DATA_ROOT, *, runtime: str | None = None, registry: Settings | None = None
+    ) -> None:
         self._data_root = os.path.abspath(data_root)
         self._machine = read_machine()
         self._store = Store.open(self._data_root, clock=time.time_ns)
@@ -65,10 +79,11 @@ class Engine:
             raise
         self._id = read_identity(self._data_root)
         self._happenings = Happenings(time.time_ns)
+        self._client = Client(registry)
         self._builder = Builder(
             store=self._store,
             runner=self._sandbox,
-            resolve=self._resolve_base,
+            find=self._find_base,
             platform=self._machine.platform,
             clock=time.time_ns,
             new_id=lambda: secrets.token_hex(32),
@@ -85,6 +100,7 @@ class Engine:
     def close(self) -> None:
         """Give the data root back; nothing may be under way, but watches, which end. Idempotent."""
         self._happenings.close()
+        self._client.close()
         self._sandbox.close()
         self._store.close()
 
@@ -231,6 +247,79 @@ class Engine:
             self._store.note_use(image)
             self._tell_image("save", image)
 
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        all_tags: bool = False,
+        keychain: Keychain = no_credentials,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        """Bring the image `reference` here from its registry, and return its id; with `all_tags` all, and the last.
+
+        It is visible, under its tag and its digest, once all of it was verified, or never. Nothing is reported before
+        the registry has said that it has the image.
+        """
+        client = self._client.with_keychain(keychain)
+        platform, cancellation = platform or self._machine.platform, cancellation or Cancellation()
+        if not all_tags:
+            reference = reference.with_default_tag()
+            image = pull(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
+            self._tell_transfer("pull", reference, image)
+            return image
+        found = pull_tags(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
+        for tagged, image in found:
+            self._tell_transfer("pull", tagged, image)
+        if not found:
+            raise NotFound(f"no tags in the repository {reference.familiar_name}")
+        return found[-1][1]
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        all_tags: bool = False,
+        keychain: Keychain = no_credentials,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        """Send the image `reference`, with `all_tags` every tag of its repository, to its registry.
+
+        What the registry has already is not sent. The image has its digest there as a name afterwards. Idempotent.
+        """
+        client = self._client.with_keychain(keychain)
+        pushed = push(
+            self._store,
+            client,
+            reference,
+            all_tags=all_tags,
+            report=report,
+            cancellation=cancellation or Cancellation(),
+        )
+        for tagged, image in pushed:
+            self._tell_transfer("push", tagged, image)
+
+    def login(self, registry: str, credential: Credential) -> LoginResult:
+        """Ask `registry` whether it knows `credential`; raise `Forbidden` if not."""
+        return self._client.login(registry, credential)
+
+    def search(
+        self,
+        term: str,
+        *,
+        limit: int = 25,
+        filters: Mapping[str, Sequence[str]] | None = None,
+        keychain: Keychain = no_credentials,
+    ) -> Sequence[SearchResult]:
+        """Return repositories of a registry, Docker Hub where `term` names none, that match `term`."""
+        return self._client.with_keychain(keychain).search(term, limit=limit, filters=filters)
+
+    def distribution(self, reference: Reference, *, keychain: Keychain = no_credentials) -> Distribution:
+        """Return what `reference` names in its registry, and for which platforms that is."""
+        return inspect_distribution(self._client.with_keychain(keychain), reference.with_default_tag())
+
     def prune(
         self,
         *,
@@ -331,18 +420,29 @@ class Engine:
             memory=self._machine.memory,
         )
 
-    def _resolve_base(self, name: str, _platform: Platform) -> Base:
-        """Find the image that a Dockerfile begins with or copies from."""
-        Reference.parse(name)
-        try:
-            image = self._store.get_image(self._store.resolve(name))
-        except NotFound as error:
-            familiar = Reference.parse(name).with_default_tag().familiar
-            raise Unsupported(
-                f"no image {familiar} here, and pulling images from a registry is not supported yet"
-            ) from error
+    def _find_base(
+        self, name: str, platform: Platform, request: BuildRequest, report: Reporter, cancellation: Cancellation
+    ) -> Base:
+        """Find the image that a Dockerfile begins with or copies from, here or in its registry."""
+        reference = Reference.parse(name) if request.pull else None
+        image = None
+        if reference is None:
+            image = self._find_here(name)
+        if image is None:
+            reference = (reference or Reference.parse(name)).with_default_tag()
+            found = self.pull(
+                reference, platform=platform, keychain=request.keychain, report=report, cancellation=cancellation
+            )
+            image = self._store.get_image(found)
         self._store.note_use(image.id)
         return Base(image.id, image.config)
+
+    def _find_here(self, name: str) -> StoredImage | None:
+        Reference.parse(name)
+        try:
+            return self._store.get_image(self._store.resolve(name))
+        except NotFound:
+            return None
 
     def _find_named(self, name: str) -> Sequence[Digest]:
         """Return the images that `name` means to `save`: without a tag all of the repository."""
@@ -362,6 +462,10 @@ class Engine:
 
     def _tell_image(self, action: str, image: Digest) -> None:
         self._happenings.record("image", action, str(image), {**self._labels(image), "name": str(image)})
+
+    def _tell_transfer(self, action: str, reference: Reference, image: Digest) -> None:
+        attributes = {**self._labels(image), "name": reference.familiar_name}
+        self._happenings.record("image", action, reference.familiar, attributes)
 
     def _tell_tagged(self, image: Digest, reference: Reference) -> None:
         name = reference.with_default_tag().familiar

@@ -1,5 +1,6 @@
 """Everything durable: layers in their forms, images and their names, records of steps, intermediate containers."""
 
+from imagewright.store.blobs import Blobs, LayerBlob, StoredManifest
 from imagewright.store.forms import TarReader, Unpack
 from imagewright.store.pruning import Pruning
 from imagewright.store.store import Lease, Store
@@ -16,11 +17,13 @@ from imagewright.store.values import (
 )
 
 __all__ = [
+    "Blobs",
     "Container",
     "DiskUsage",
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
+    "LayerBlob",
     "Lease",
     "Pruned",
     "Pruning",
@@ -28,6 +31,7 @@ __all__ = [
     "Removal",
     "Store",
     "StoredImage",
+    "StoredManifest",
     "TarReader",
     "Unpack",
 ]

@@ -29,7 +29,7 @@ from imagewright.store.layout import Layout
 from imagewright.store.leases import Leases
 from imagewright.store.memory import Recent
 
-__all__ = ["LayerFacts", "Layers", "load_facts"]
+__all__ = ["LayerFacts", "Layers", "forget_layer", "load_facts"]
 
 _REMEMBERED_CHANGES = 200_000
 
@@ -152,8 +152,7 @@ class Layers:
         """
         condemned = self._leases.condemn(diff_id for diff_id in diff_ids if diff_id in self._facts)
         for diff_id in condemned:
-            connection.execute(delete(schema.layers).where(schema.layers.c.diff_id == diff_id))
-            connection.execute(delete(schema.records).where(schema.records.c.diff_id == diff_id))
+            forget_layer(connection, diff_id)
         return condemned
 
     def acquit(self, condemned: Iterable[Digest]) -> None:
@@ -262,6 +261,12 @@ def _placed(layer: Layer, offsets: Mapping[str, int], path: str) -> Layer:
         else:
             changes.append(change)
     return Layer(tuple(changes))
+
+
+def forget_layer(connection: Connection, diff_id: Digest) -> None:
+    """Take a layer from the database, with what was recorded of it and its compressed forms."""
+    for table in (schema.layers, schema.records, schema.blobs, schema.places):
+        connection.execute(delete(table).where(table.c.diff_id == diff_id))
 
 
 def load_facts(connection: Connection) -> dict[Digest, LayerFacts]:

@@ -14,6 +14,7 @@ __all__ = ["Layout"]
 _TAR = "tar"
 _FS = "fs"
 _UNPACKED = "unpacked-"
+_COMPRESSED = "blob-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Layout:
         layers/DIFF_ID/index        the layer as a value
         layers/DIFF_ID/sparse       contents with holes, where the tar has such members
         layers/DIFF_ID/fs/          the directory form, of a layer that was captured as one
+        layers/DIFF_ID/blob-DIGEST  the layer as it came from a registry or went to one, compressed
         layers/DIFF_ID/unpacked-*/  the directory form, derived from the tar
         ingest/                     what is not finished; emptied at start
     """
@@ -82,6 +84,18 @@ class Layout:
     def captured(self, diff_id: Digest) -> str:
         """The directory form of a layer that was captured as one."""
         return f"{self.layer(diff_id)}/{_FS}"
+
+    def compressed(self, diff_id: Digest, digest: Digest) -> str:
+        """The compressed form of a layer that has `digest`; beside the layer, so that it goes with it."""
+        return f"{self.layer(diff_id)}/{_COMPRESSED}{digest.encoded}"
+
+    def list_compressed(self, diff_id: Digest) -> list[Digest]:
+        """Return the digests of the compressed forms of a layer that are on the disk; none of a layer that is lost."""
+        try:
+            names = os.listdir(self.layer(diff_id))
+        except FileNotFoundError:
+            return []
+        return [Digest(name.removeprefix(_COMPRESSED)) for name in names if name.startswith(_COMPRESSED)]
 
     def unpacked(self, diff_id: Digest, below: Digest | None) -> str:
         """The derived directory form; `below` is the chain_id of the layers it was made for, where that matters."""

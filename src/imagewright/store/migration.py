@@ -45,4 +45,26 @@ def _keep_uses_and_shares(connection: Connection, now_ns: int) -> None:
     connection.exec_driver_sql("INSERT INTO uses (id, last_used_ns) SELECT id, ? FROM images", (str(now_ns),))
 
 
-_STEPS: Mapping[int, Callable[[Connection, int], None]] = {1: _keep_uses_and_shares}
+def _keep_blobs(connection: Connection, _now_ns: int) -> None:
+    """2 to 3: the compressed forms of layers, where they have been seen, and the manifests of images."""
+    for statement in (
+        (
+            "CREATE TABLE blobs (digest VARCHAR(64) NOT NULL, diff_id VARCHAR(64) NOT NULL, "
+            "compression VARCHAR NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (digest))"
+        ),
+        "CREATE INDEX ix_blobs_diff_id ON blobs (diff_id)",
+        (
+            "CREATE TABLE places (digest VARCHAR(64) NOT NULL, repository VARCHAR NOT NULL, "
+            "diff_id VARCHAR(64) NOT NULL, PRIMARY KEY (digest, repository))"
+        ),
+        "CREATE INDEX ix_places_diff_id ON places (diff_id)",
+        (
+            "CREATE TABLE manifests (digest VARCHAR(64) NOT NULL, image VARCHAR(64) NOT NULL, "
+            "media_type VARCHAR NOT NULL, data BLOB NOT NULL, PRIMARY KEY (digest))"
+        ),
+        "CREATE INDEX ix_manifests_image ON manifests (image)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+_STEPS: Mapping[int, Callable[[Connection, int], None]] = {1: _keep_uses_and_shares, 2: _keep_blobs}

@@ -10,7 +10,7 @@ from imagewright.oci import Digest
 from imagewright.store import schema
 from imagewright.store.database import Database
 from imagewright.store.disk import remove_tree, translated
-from imagewright.store.layers import LayerFacts, load_facts
+from imagewright.store.layers import LayerFacts, forget_layer, load_facts
 from imagewright.store.layout import Layout
 from imagewright.store.sharing import recount
 from imagewright.store.stacks import free_layers, release
@@ -31,11 +31,16 @@ def recover(layout: Layout, database: Database) -> tuple[str, ...]:
             lost = {diff_id for diff_id, known in facts.items() if not _is_whole(layout, diff_id, known)}
             report = tuple(_give_up(connection, lost)) if lost else ()
             for diff_id in free_layers(connection):
-                _forget(connection, diff_id)
+                forget_layer(connection, diff_id)
                 facts.pop(diff_id, None)
+            compressed = _check_compressed(connection, layout)
             restarted = _note_boot(connection, layout.boot)
         _remove_strangers(layout.layers, {diff_id.encoded for diff_id in facts})
         _remove_strangers(layout.blobs, {diff_id.encoded for diff_id, known in facts.items() if known.form == "tar"})
+        for diff_id in facts:
+            for digest in layout.list_compressed(diff_id):
+                if digest not in compressed:
+                    remove_tree(layout.compressed(diff_id, digest))
         for diff_id in facts if restarted else ():
             for path in layout.stale(diff_id):
                 remove_tree(path)
@@ -54,6 +59,19 @@ def _is_whole(layout: Layout, diff_id: Digest, facts: LayerFacts) -> bool:
         return False
 
 
+def _check_compressed(connection: Connection, layout: Layout) -> set[Digest]:
+    """Forget the compressed forms that are not whole, without which a layer does well; return the others."""
+    table = schema.blobs
+    whole = set()
+    for row in list(connection.execute(select(table))):
+        path = layout.compressed(row.diff_id, row.digest)
+        if os.path.isfile(path) and os.path.getsize(path) == row.size:
+            whole.add(row.digest)
+        else:
+            connection.execute(delete(table).where(table.c.digest == row.digest))
+    return whole
+
+
 def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
     """Take the layers `lost` from the database, with every image and every container that has one of them."""
     stacks, images, references = schema.stacks, schema.images, schema.references
@@ -67,11 +85,12 @@ def _give_up(connection: Connection, lost: Iterable[Digest]) -> Iterator[str]:
             else:
                 yield f"container {owner} is gone with it"
             connection.execute(delete(references).where(references.c.image == image))
+            connection.execute(delete(schema.manifests).where(schema.manifests.c.image == image))
             for table in (images, schema.summaries, schema.uses):
                 connection.execute(delete(table).where(table.c.id == image))
             connection.execute(delete(schema.containers).where(schema.containers.c.id == owner))
             release(connection, owner)
-        _forget(connection, diff_id)
+        forget_layer(connection, diff_id)
     for table in (images, schema.summaries):
         orphans = table.c.parent.not_in(select(images.c.id))
         connection.execute(update(table).where(orphans).values(parent=None))
@@ -91,11 +110,6 @@ def _note_boot(connection: Connection, boot: str) -> bool:
     row = sqlite.insert(table).values(name="boot", value=now)
     connection.execute(row.on_conflict_do_update(index_elements=[table.c.name], set_={"value": now}))
     return before != now
-
-
-def _forget(connection: Connection, diff_id: Digest) -> None:
-    connection.execute(delete(schema.layers).where(schema.layers.c.diff_id == diff_id))
-    connection.execute(delete(schema.records).where(schema.records.c.diff_id == diff_id))
 
 
 def _empty(directory: str) -> None:

@@ -27,11 +27,14 @@ from imagewright.oci import Digest
 
 __all__ = [
     "SCHEMA_VERSION",
+    "blobs",
     "chains",
     "containers",
     "images",
     "layers",
+    "manifests",
     "metadata",
+    "places",
     "properties",
     "records",
     "references",
@@ -40,7 +43,7 @@ __all__ = [
     "uses",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class _DigestText(TypeDecorator[Digest]):
@@ -97,6 +100,35 @@ layers = Table(
     Column("tar_size", BigInteger, nullable=False, comment="of the uncompressed tar"),
     Column("complete", Boolean, nullable=False, comment="whether every change has its parent directories"),
     Column("below", _DigestText, nullable=True, comment="of a directory: the chain_id that it was captured on"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", _DigestText, primary_key=True),
+    Column("diff_id", _DigestText, nullable=False, index=True, comment="of the layer that it is when unpacked"),
+    Column("compression", String, nullable=False, comment="gzip, zstd, or another that its first bytes say"),
+    Column("size", BigInteger, nullable=False),
+    comment="the compressed forms of layers, as they came or were sent; verified",
+)
+
+places = Table(
+    "places",
+    metadata,
+    Column("digest", _DigestText, primary_key=True),
+    Column("repository", String, primary_key=True, comment="with its registry"),
+    Column("diff_id", _DigestText, nullable=False, index=True),
+    comment="the repositories where the forms of layers have been seen",
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("digest", _DigestText, primary_key=True),
+    Column("image", _DigestText, nullable=False, index=True),
+    Column("media_type", String, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    comment="under which images were pulled or pushed",
 )
 
 images = Table(

@@ -10,6 +10,7 @@ from imagewright.errors import InvalidInput, NotFound
 from imagewright.filesystem import Layer, Tree
 from imagewright.oci import Digest
 from imagewright.reference import Reference
+from imagewright.store.blobs import Blobs
 from imagewright.store.containers import Containers
 from imagewright.store.database import Database
 from imagewright.store.disk import translated
@@ -76,6 +77,7 @@ class Store:
         self._leases = Leases()
         self._layers = Layers(layout, database, self._leases)
         self._trees = Trees(self._layers)
+        self._blobs = Blobs(layout, database, self._layers)
         self._directories = Directories(layout, self._layers, self._trees)
         self._summaries = Summaries(database, clock)
         self._catalogue = self._summaries.catalogue
@@ -191,6 +193,11 @@ class Store:
         `Corrupt` if the bytes have another digest than `diff_id`, and `InvalidInput` if they are no layer.
         """
         return self._layers.add_stream(stream, diff_id)
+
+    @property
+    def blobs(self) -> Blobs:
+        """The layers as registries have them, and manifests."""
+        return self._blobs
 
     def has_layer(self, diff_id: Digest) -> bool:
         """Whether the layer is here; if so, every open lease keeps it."""

@@ -42,6 +42,7 @@ class Change:
         if parent is not None:
             self.touched.add(parent)
         self._sharing.leave(image)
+        self.connection.execute(delete(schema.manifests).where(schema.manifests.c.image == image))
         for table in (schema.images, schema.summaries, schema.uses):
             self.connection.execute(delete(table).where(table.c.id == image))
         self.removed.add(image)

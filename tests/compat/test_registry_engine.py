@@ -1,0 +1,136 @@
+"""Images go through Debian's docker-registry from this engine to other programs and back, and keep their digests."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imagewright.engine import BuildRequest, Engine
+from imagewright.reference import Reference
+from imagewright.registry import Credential, Keychain, Settings, for_registry
+from support.builder import context
+from support.dockerd import Dockerd, dockerd
+from support.processes import end
+from support.registry import PASSWORD, USER, DockerRegistry, docker_registry
+
+pytestmark = pytest.mark.compat("docker-registry", "skopeo", "podman")
+
+DOCKERFILE = "FROM scratch\nCOPY a /a\nCOPY b /b\nLABEL made=here\n"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    with docker_registry(str(tmp_path_factory.mktemp("registry")), accounts=True) as running:
+        yield running
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with Engine(str(tmp_path / "root"), registry=Settings(certificates="/nonexistent", environment={})) as engine:
+        yield engine
+
+
+def keychain(registry: DockerRegistry) -> Keychain:
+    return for_registry(registry.host, Credential(USER, PASSWORD))
+
+
+def run(*arguments: str) -> str:
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{arguments}: {result.stderr}"
+    return result.stdout
+
+
+def podman(directory: Path, *arguments: str) -> str:
+    storage = ("--root", str(directory / "podman"), "--runroot", str(directory / "run"), "--storage-driver", "vfs")
+    return run("podman", *storage, *arguments)
+
+
+def pushed(engine: Engine, registry: DockerRegistry, repository: str) -> Reference:
+    """Build and push an image; return its name by its digest."""
+    name = Reference.parse(f"{registry.host}/{repository}:1")
+    data = io.BytesIO(context(DOCKERFILE, {"a": "one", "b": "two" * 1000}))
+    image = engine.build(data, BuildRequest(tags=(name,)))
+    engine.push(name, keychain=keychain(registry))
+    (digest,) = engine.inspect(str(image)).digests
+    return digest
+
+
+def test_skopeo(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
+    digest = pushed(engine, registry, "team/skopeo")
+    host, creds = registry.host, f"{USER}:{PASSWORD}"
+    shown = json.loads(
+        run("skopeo", "inspect", "--tls-verify=false", "--creds", creds, f"docker://{host}/team/skopeo:1")
+    )
+    assert shown["Digest"] == str(digest.digest)
+    run("skopeo", "copy", "--src-tls-verify=false", "--src-creds", creds, f"docker://{digest}", f"dir:{tmp_path}/dir")
+    target = f"docker://{host}/team/back:1"
+    run("skopeo", "copy", "--dest-tls-verify=false", "--dest-creds", creds, f"dir:{tmp_path}/dir", target)
+    image = engine.pull(Reference.parse(f"{host}/team/back:1"), keychain=keychain(registry))
+    assert {name.digest for name in engine.inspect(str(image)).digests} == {digest.digest}
+
+
+def test_podman(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
+    digest = pushed(engine, registry, "team/podman")
+    host, creds = registry.host, f"{USER}:{PASSWORD}"
+    identity = podman(tmp_path, "pull", "-q", "--tls-verify=false", "--creds", creds, str(digest)).strip()
+    assert identity == engine.inspect(digest.familiar).id.encoded
+    target = f"{host}/team/podman-back:1"
+    printed = tmp_path / "digest"
+    options = ("--tls-verify=false", "--creds", creds, "--digestfile", str(printed))
+    podman(tmp_path, "push", "-q", *options, identity, target)
+    image = engine.pull(Reference.parse(target), keychain=keychain(registry))
+    assert printed.read_text() in {str(name.digest) for name in engine.inspect(str(image)).digests}
+
+
+def test_a_build_pulls_its_base(engine: Engine, registry: DockerRegistry) -> None:
+    digest = pushed(engine, registry, "team/base")
+    engine.remove(str(engine.inspect(digest.familiar).id), force=True)
+    request = BuildRequest(keychain=keychain(registry))
+    image = engine.build(io.BytesIO(context(f"FROM {digest}\nLABEL more=1\n")), request)
+    assert (engine.inspect(str(image)).config.run.labels or {})["made"] == "here"
+
+
+@contextlib.contextmanager
+def twin(registry: DockerRegistry, engine: Dockerd) -> Iterator[None]:
+    """Serve the registry's data at the same address in the network of `engine` too, which sees no other."""
+    listing = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    lines = [line.split(None, 1) for line in listing.splitlines() if engine.data_root in line]
+    process = next(pid for pid, arguments in lines if os.path.basename(arguments.split()[0]) == "dockerd")
+    path = Path(registry.root).parent / "twin.yml"
+    config = json.loads((path.parent / "config.yml").read_text())
+    config["http"]["addr"] = registry.host
+    path.write_text(json.dumps(config))
+    command = ["nsenter", "-t", process, "-n", "docker-registry", "serve", str(path)]
+    environment = {"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"}
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    try:
+        for _ in range(100):
+            found = engine.docker("login", "-u", USER, "-p", PASSWORD, registry.host, check=False)
+            if b"Login Succeeded" in found:
+                break
+            time.sleep(0.05)
+        yield
+    finally:
+        server.kill()
+        end(server)
+
+
+@pytest.mark.compat("dockerd", "docker")
+def test_dockerd(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
+    digest = pushed(engine, registry, "team/dockerd")
+    with dockerd(str(tmp_path)) as other, twin(registry, other):
+        other.docker("pull", "-q", str(digest))
+        identity = other.docker("image", "inspect", "-f", "{{.Id}}", str(digest)).decode().strip()
+        assert identity == str(engine.inspect(digest.familiar).id)
+        target = f"{registry.host}/team/dockerd-back:1"
+        other.docker("tag", identity, target)
+        told = other.docker("push", target).decode()
+    image = engine.pull(Reference.parse(target), keychain=keychain(registry))
+    digests = {name.digest for name in engine.inspect(str(image)).digests if name.repository == "team/dockerd-back"}
+    assert [f"digest: {found}" in told for found in digests] == [True]
