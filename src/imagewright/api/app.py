@@ -18,11 +18,13 @@ from imagewright.api.service import Call, Service
 from imagewright.api.threads import Threads
 from imagewright.api.versions import MAXIMUM, ApiVersion
 
-__all__ = ["make_app"]
+__all__ = ["SERVER", "make_app"]
 
 _SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
-_SERVER = f"imagewright/{__version__} (linux)"
+SERVER = f"imagewright/{__version__} (linux)"
 _ROUTED = {"Api-Version": str(MAXIMUM), "Docker-Experimental": "false", "Ostype": "linux"}
+# How much of a path is logged.
+_LOGGED = 1000
 _REFUSED = {"Api-Version": str(MAXIMUM), "Ostype": "linux"}
 _HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
 
@@ -45,7 +47,7 @@ def make_app(engine: EngineProtocol) -> web.Application:
     app.cleanup_ctx.append(service)
     app.on_shutdown.append(_stop_jobs)
     app.on_response_prepare.append(_add_headers)
-    app.router.add_route("*", "/{path:.*}", _dispatch)
+    app.router.add_route("*", r"/{path:[\s\S]*}", _dispatch)
     return app
 
 
@@ -54,7 +56,7 @@ async def _stop_jobs(app: web.Application) -> None:
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = _SERVER
+    response.headers["Server"] = SERVER
     response.headers.update(request.get(_HEADERS, {}))
 
 
@@ -72,7 +74,7 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
     finally:
         seconds = round(time.monotonic() - started, 6)
         # Values of parameters may be secrets, so the query is left out.
-        path = request.raw_path.partition("?")[0]
+        path = request.raw_path.partition("?")[0][:_LOGGED]
         _log.info("request", method=request.method, path=path, status=status, seconds=seconds)
 
 

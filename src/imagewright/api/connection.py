@@ -13,19 +13,22 @@ _CONNECTION_LIMIT = 1000
 # From the first byte of a request to the end of its headers.
 _HEAD_SECONDS = 10.0
 _GRACE_SECONDS = 0.5
+# What is read, and for how long after the last of it, of a client that was told already that it is not understood.
+_HEARD_SIZE = 64 << 20
+_HEARD_SECONDS = 1.0
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n"
 
 
 class Connections:
-    """Makes a protocol for every connection that `server` accepts, up to a limit."""
+    """Makes a protocol for every connection, around one of aiohttp's, up to a limit."""
 
-    def __init__(self, server: web.Server) -> None:
-        self._server = server
+    def __init__(self, make_handler: Callable[[], RequestHandler]) -> None:
+        self._make_handler = make_handler
         self._count = 0
 
     def __call__(self) -> "Connection":
         """Return the protocol for a new connection."""
-        return Connection(self._server(), self)
+        return Connection(self._make_handler(), self)
 
     def enter(self) -> bool:
         """Count one connection more; return whether there may be that many."""
@@ -55,6 +58,9 @@ class Connection(asyncio.Protocol):
         self._body: StreamReader | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._callbacks: dict[object, Callable[[], None]] = {}
+        # How many bytes more are thrown away unread, None as long as the client is listened to.
+        self._unheard: int | None = None
+        self._heard = asyncio.Event()
 
     @staticmethod
     def of(request: web.Request) -> "Connection | None":
@@ -98,6 +104,17 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    async def hear_out(self) -> None:
+        """Throw away what comes, until the client stops sending or it is too much; nothing is understood after it."""
+        self._unheard = _HEARD_SIZE
+        while not self.gone and self._unheard > 0:
+            self._heard.clear()
+            try:
+                async with asyncio.timeout(_HEARD_SECONDS):
+                    await self._heard.wait()
+            except TimeoutError:
+                return
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or send the client away where there are too many."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream server makes
@@ -112,6 +129,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on what came; the first bytes of a request start the clock."""
         if self._refused:
+            return
+        if self._unheard is not None:
+            self._unheard -= len(data)
+            self._heard.set()
             return
         if self._idle:
             loop = asyncio.get_running_loop()
@@ -165,6 +186,7 @@ class Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._gone = True
+        self._heard.set()
         self._cut_body()
         callbacks, self._callbacks = list(self._callbacks.values()), {}
         for callback in callbacks:

@@ -1,4 +1,4 @@
-"""JSON as the engine writes it: HTML characters escaped, bytes that are no UTF-8 replaced.
+"""JSON as the engine writes it: HTML characters escaped in streams, bytes that are no UTF-8 replaced.
 
 Clients parse either way; logs and tests that compare bytes do not.
 """
@@ -14,10 +14,8 @@ __all__ = ["REPLACE", "encode", "presentable"]
 REPLACE = "imagewright-replace"
 """The name of the error handler for decoding text: U+FFFD for every byte that cannot be read, as Go does it."""
 
+_HTML_ESCAPES = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
 _ESCAPES = (
-    (b"<", b"\\u003c"),
-    (b">", b"\\u003e"),
-    (b"&", b"\\u0026"),
     ("\u2028".encode(), b"\\u2028"),
     ("\u2029".encode(), b"\\u2029"),
     ("\ufffd".encode(), b"\\ufffd"),
@@ -35,14 +33,14 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(REPLACE, _replace)
 
 
-def encode(document: Any) -> bytes:
-    """Return `document` as one line of JSON, without an end of line."""
+def encode(document: Any, *, html: bool = False) -> bytes:
+    """Return `document` as one line of JSON, without an end of line; with `html`, `<>&` are escaped, as in streams."""
     try:
         data = _encoder.encode(document)
     except UnicodeEncodeError:
         data = _encoder.encode(_presentable(document))
     # None of these bytes stands anywhere in JSON but inside strings.
-    for plain, escaped in _ESCAPES:
+    for plain, escaped in (*_HTML_ESCAPES, *_ESCAPES) if html else _ESCAPES:
         if plain in data:
             data = data.replace(plain, escaped)
     return data

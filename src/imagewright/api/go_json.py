@@ -22,6 +22,8 @@ _ESCAPES = frozenset(b'bfnrt\\/"')
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 # Deeper documents than this are not parameters of anything here, and Python's own parser would give up on them.
 _DEPTH_LIMIT = 100
+# What Go's decoder stops at, so that it finds other errors first.
+_SCAN_LIMIT = 10_000
 
 _QUOTED = {
     0x27: r"\'",
@@ -44,7 +46,10 @@ def decode(text: str, go_type: str) -> Any:
     that Go's decoder gives for the first thing wrong.
     """
     data = text.encode("utf-8", "surrogateescape")
-    _Scanner(data).check()
+    scanner = _Scanner(data)
+    scanner.check()
+    if scanner.depth > _DEPTH_LIMIT:
+        raise InvalidInput("exceeded max depth")
     document = json.loads(data.decode("utf-8", "replace"), parse_int=float)
     return _fit(document, go_type)
 
@@ -79,6 +84,7 @@ class _Scanner:
         self._at = 0
         self._open: list[str] = []
         self._state = "value"
+        self.depth = 0
 
     def check(self) -> None:
         while True:
@@ -141,17 +147,17 @@ class _Scanner:
             self._at += 1
             if byte == 0x22:
                 return
-            escape = self._peek()
+            escape = self._peek_or_blank()
             self._expect(escape in _ESCAPES or escape == 0x75, escape, "in string escape code")
             self._at += 1
             for _ in range(4 if escape == 0x75 else 0):
-                digit = self._peek()
+                digit = self._peek_or_blank()
                 self._expect(digit in _HEX, digit, r"in \u hexadecimal character escape")
                 self._at += 1
 
     def _literal(self, word: bytes) -> None:
         for expected in word:
-            byte = self._peek()
+            byte = self._peek_or_blank()
             self._expect(byte == expected, byte, f"in literal {word.decode()} (expecting '{chr(expected)}')")
             self._at += 1
 
@@ -167,20 +173,21 @@ class _Scanner:
             self._skip(_DIGITS)
         if self._data[self._at : self._at + 1] in {b"e", b"E"}:
             self._at += 1
-            if self._peek() in b"+-":
+            if self._peek_or_blank() in b"+-":
                 self._at += 1
             self._digit("in exponent of numeric literal")
             self._skip(_DIGITS)
 
     def _digit(self, where: str) -> int:
-        byte = self._peek()
+        byte = self._peek_or_blank()
         self._expect(0x30 <= byte <= 0x39, byte, where)
         self._at += 1
         return byte
 
     def _enter(self, kind: str, state: str) -> None:
         self._open.append(kind)
-        if len(self._open) > _DEPTH_LIMIT:
+        self.depth = max(self.depth, len(self._open))
+        if self.depth > _SCAN_LIMIT:
             raise InvalidInput("exceeded max depth")
         self._step(state)
 
@@ -200,6 +207,10 @@ class _Scanner:
         if self._at >= len(self._data):
             raise InvalidInput("unexpected end of JSON input")
         return self._data[self._at]
+
+    def _peek_or_blank(self) -> int:
+        """Return the next byte; Go's decoder sees a blank at the end."""
+        return self._data[self._at] if self._at < len(self._data) else 0x20
 
     def _expect(self, condition: object, byte: int, where: str) -> None:
         if not condition:

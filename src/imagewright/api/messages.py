@@ -21,7 +21,7 @@ _RED_WARNING = "[WARNING]"
 
 def line(message: wire.Document) -> bytes:
     """Return `message` as it goes over the wire: one line, ended by CR LF."""
-    return encode(message) + b"\r\n"
+    return encode(message, html=True) + b"\r\n"
 
 
 class Messages:

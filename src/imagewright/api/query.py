@@ -49,7 +49,7 @@ class Query:
     @classmethod
     def parse(cls, text: str) -> "Query":
         """Return the parameters that `text`, what follows the question mark, holds; never raises."""
-        values: dict[str, tuple[str, ...]] = {}
+        values: dict[str, list[str]] = {}
         error = ""
         for pair in filter(None, text.split("&")):
             try:
@@ -57,8 +57,8 @@ class Query:
             except InvalidInput as problem:
                 error = error or str(problem)
             else:
-                values[name] = (*values.get(name, ()), value)
-        return cls(values, error)
+                values.setdefault(name, []).append(value)
+        return cls({name: tuple(found) for name, found in values.items()}, error)
 
     def check(self) -> None:
         """Raise `InvalidInput` if there is an error."""

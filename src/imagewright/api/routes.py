@@ -77,8 +77,8 @@ _VERSION = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    # Names of images hold slashes; nothing else that is looked up by path does any harm with one.
-    return re.compile(re.escape(path).replace(r"\{name\}", "(?P<name>.*)"), re.DOTALL)
+    # Names of images hold slashes, but no newline; nothing else looked up by path does any harm with a slash.
+    return re.compile(re.escape(path).replace(r"\{name\}", "(?P<name>.*)"))
 
 
 _PATTERNS = tuple((route, _pattern(route.path)) for route in _ROUTES)

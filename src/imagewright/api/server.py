@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import structlog
 from aiohttp import web
@@ -16,6 +17,7 @@ from imagewright.api.app import make_app
 from imagewright.api.connection import Connections
 from imagewright.api.log import configure_log
 from imagewright.api.roles import EngineProtocol
+from imagewright.api.unreadable import Handler
 from imagewright.errors import Conflict, Forbidden, InvalidInput, SystemFailure, Unsupported
 
 __all__ = ["listen", "serve"]
@@ -25,8 +27,8 @@ _MODE = 0o660
 _PATH_LIMIT = 107
 _STALE_SECONDS = 5.0
 _SHUTDOWN_SECONDS = 30.0
-# Request lines hold build arguments; header fields hold logins.
-_LINE_LIMIT = 64 << 10
+# Request lines hold build arguments and filters; header fields hold logins.
+_LINE_LIMIT = 2 << 20
 _FIELD_LIMIT = 64 << 10
 _READ_BUFFER = 512 << 10
 # How long the rest of a body is read after an answer that came early: clients send it all before they read.
@@ -91,7 +93,15 @@ async def listen(
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None  # noqa: S101 - there is one after `setup`
-        connections = Connections(runner.server)
+        server_of_requests = runner.server
+
+        def make_handler() -> Handler:
+            handler = server_of_requests()
+            # aiohttp has no other way to say how what cannot be read is answered; the layout is the same.
+            handler.__class__ = Handler
+            return cast("Handler", handler)
+
+        connections = Connections(make_handler)
         for path in paths:
             bound = stack.enter_context(_Socket(path, group))
             server = await asyncio.get_running_loop().create_unix_server(

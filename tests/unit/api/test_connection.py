@@ -83,8 +83,16 @@ def test_there_are_only_so_many_connections(daemon: FakeDaemon, monkeypatch: pyt
 
 
 def test_what_is_no_http(daemon: FakeDaemon) -> None:
-    assert daemon.exchange(b"\x16\x03\x01\x00\xa5\x01\r\n\r\n").status == 400
-    assert daemon.exchange(b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n").status == 400
+    assert daemon.exchange(b"\x16\x03\x01\x00\xa5\x01\r\n\r\n").json == {"message": "page not found"}
+    reply = daemon.exchange(b"FOO /secret HTTP/1.1\r\n\r\n")
+    assert (reply.status, reply.json) == (404, {"message": "page not found"})
+    assert daemon.exchange(b"GET / HTTP/1.1\r\nsecret\r\n\r\n").json == {"message": "bad request"}
+
+
+def test_what_is_too_long_is_heard_out_and_not_quoted(daemon: FakeDaemon) -> None:
+    reply = daemon.exchange(b"GET /" + b"x" * (6 << 20) + b" HTTP/1.1\r\n\r\n")
+    assert (reply.status, reply.json) == (431, {"message": "the request line or a header field is too long"})
+    assert daemon.get("/images/json?x=" + "y" * (1 << 20)).status == 200
 
 
 def test_long_request_lines(daemon: FakeDaemon) -> None:

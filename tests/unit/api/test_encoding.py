@@ -9,7 +9,7 @@ from imagewright.api.encoding import REPLACE, encode
 
 
 def test_characters_that_html_knows_are_escaped() -> None:
-    assert encode({"a": "<b> & \u2028\u2029"}) == b'{"a":"\\u003cb\\u003e \\u0026 \\u2028\\u2029"}'
+    assert encode({"a": "<b> & \u2028\u2029"}, html=True) == b'{"a":"\\u003cb\\u003e \\u0026 \\u2028\\u2029"}'
 
 
 def test_what_is_no_utf8_becomes_a_replacement_character() -> None:

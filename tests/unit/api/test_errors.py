@@ -39,7 +39,7 @@ def test_only_errors_on_purpose_are_told() -> None:
 
 def test_bodies_are_json_from_1_24_on() -> None:
     response = error_response(errors.NotFound("no <x>\udcff"), ApiVersion((1, 24)))
-    assert response.body == b'{"message":"no \\u003cx\\u003e\\ufffd"}\n'
+    assert response.body == b'{"message":"no <x>\\ufffd"}\n'
     assert response.headers["Content-Type"] == "application/json"
 
 

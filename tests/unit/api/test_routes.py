@@ -15,7 +15,7 @@ from imagewright.api.routes import find_route
         ("GET", "/images/get", "/images/get", "", ""),
         ("GET", "/images/localhost:5000/x/get", "/images/{name}/get", "localhost:5000/x", ""),
         ("DELETE", "/images/", "/images/{name}", "", ""),
-        ("DELETE", "/images/reg.example/x:y\n", "/images/{name}", "reg.example/x:y\n", ""),
+        ("DELETE", "/images/reg.example/x:y", "/images/{name}", "reg.example/x:y", ""),
         ("OPTIONS", "/v1.99/x", "/{name}", "x", "1.99"),
         ("OPTIONS", "/x/y", "/{name}", "x/y", ""),
         ("POST", "/v1/build", "/build", "", "1"),

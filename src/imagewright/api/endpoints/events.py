@@ -33,7 +33,7 @@ async def events(call: Call) -> web.StreamResponse:
         job.answer.write(b"")
         for happening in happenings:
             if selection.admits(happening):
-                job.answer.write(encode(wire.event_message(happening)) + b"\n")
+                job.answer.write(encode(wire.event_message(happening), html=True) + b"\n")
 
     async with call.service.watchers.passing(call):
         return await stream(call, work, content_type="application/json", last_words=lambda _: ())

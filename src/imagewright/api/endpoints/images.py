@@ -1,5 +1,6 @@
 """The images that there are: list, inspect, history, tag, remove, prune."""
 
+import dataclasses
 import time
 
 from aiohttp import web
@@ -75,6 +76,9 @@ async def tag(call: Call) -> web.Response:
     reference = named(call.query)
     if reference is None:
         raise InvalidInput("invalid reference format")
+    if reference.digest is not None and call.query.get("tag"):
+        # The engine lets the tag count.
+        reference = dataclasses.replace(reference, digest=None).with_tag(call.query.get("tag"))
     if reference.digest is not None:
         raise InvalidInput("refusing to create a tag with a digest reference")
     if reference.familiar_name == "sha256":

@@ -149,7 +149,7 @@ def test_tag(daemon: FakeDaemon, query: str, name: str) -> None:
         ("repo=BAD", 400, "invalid reference format: repository name must be lowercase"),
         ("repo=x&tag=b/d", 400, "invalid tag format"),
         ("repo=sha256", 400, "refusing to create an ambiguous tag using digest algorithm as name"),
-        (f"repo=x@sha256:{'0' * 64}&tag=1", 400, "refusing to create a tag with a digest reference"),
+        (f"repo=x@sha256:{'0' * 64}", 400, "refusing to create a tag with a digest reference"),
     ],
 )
 def test_tag_with_names_that_cannot_be(daemon: FakeDaemon, query: str, status: int, message: str) -> None:

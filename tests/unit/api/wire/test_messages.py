@@ -17,7 +17,7 @@ REST = '"scope":"local","time":1795539435,"timeNano":1795539435732055258}'
 
 
 def test_events_of_images() -> None:
-    assert encode(wire.event_message(TAGGED)).decode() == (
+    assert encode(wire.event_message(TAGGED), html=True).decode() == (
         '{"status":"tag","id":"sha256:1","Type":"image","Action":"tag",'
         r'"Actor":{"ID":"sha256:1","Attributes":{"a":"\u003cb\u003e","name":"t:1"}},' + REST
     )
