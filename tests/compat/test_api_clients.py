@@ -120,7 +120,6 @@ def test_build_with_everything_that_works(docker: Docker) -> None:
     ("arguments", "message"),
     [
         ("--memory 64m", "the build parameter memory is not supported yet"),
-        ("--pull", "the build parameter pull is not supported yet"),
         ("--add-host foo:1.2.3.4", "the build parameter extrahosts is not supported yet"),
         ("--cache-from x", "the build parameter cachefrom is not supported yet"),
         ("--ulimit nofile=1", "the build parameter ulimits is not supported yet"),
@@ -202,7 +201,6 @@ def test_save_load_import(docker: Docker) -> None:
 
 
 def test_what_is_not_there_yet(docker: Docker) -> None:
-    assert "pulling an image from a registry (fromImage) is not supported yet" in docker.run("pull", "alpine", status=1)
     assert "POST /build/prune is not supported yet" in docker.run("builder", "prune", "-f", status=1)
 
 

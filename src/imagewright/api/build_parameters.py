@@ -14,10 +14,12 @@ from imagewright.engine import BuildRequest, Network
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Platform
 from imagewright.reference import Reference
+from imagewright.registry import Credential
 
 __all__ = ["BuildOptions", "parse_build", "parse_platform"]
 
 _DEFAULT_SHM_SIZE = 64 << 20
+_NO_CREDENTIALS: Mapping[str, Credential] = {}
 # The one network there is goes by the name of the engine's first one too.
 _NETWORKS: Mapping[str, Network] = {
     "": "default",
@@ -37,8 +39,10 @@ class BuildOptions:
     quiet: bool
 
 
-def parse_build(query: Query, version: ApiVersion, machine: Platform) -> BuildOptions:
-    """Return what the parameters ask for; `machine` is what builds are for.
+def parse_build(
+    query: Query, version: ApiVersion, machine: Platform, credentials: Mapping[str, Credential] = _NO_CREDENTIALS
+) -> BuildOptions:
+    """Return what the parameters ask for; `machine` is what builds are for, `credentials` what registries may see.
 
     Raises `InvalidInput` or `NotFound` for what cannot be, in the order in which the engine looks at the parameters,
     then `Unsupported`, which names the parameter, for what imagewright does not do.
@@ -63,6 +67,8 @@ def parse_build(query: Query, version: ApiVersion, machine: Platform) -> BuildOp
         force_remove=force_remove,
         platform=platform,
         network_mode=_network(query.get("networkmode")),
+        pull=query.boolean("pull"),
+        keychain=credentials.get,
     )
     return BuildOptions(request, query.boolean("q"))
 
@@ -147,10 +153,6 @@ def _zero(query: Query, name: str) -> bool:
     return query.integer_or_zero(name) == 0
 
 
-def _off(query: Query, name: str) -> bool:
-    return not query.boolean(name)
-
-
 def _nothing(query: Query, name: str) -> bool:
     return not _json(query, name, "any")
 
@@ -159,7 +161,6 @@ def _nothing(query: Query, name: str) -> bool:
 _HARMLESS: dict[str, Callable[[Query, str], bool]] = {
     "remote": _blank,
     "session": _blank,
-    "pull": _off,
     "cachefrom": _nothing,
     "memory": _zero,
     # -1 is no limit, which is what there is.

@@ -70,7 +70,9 @@ def _status(event: events.Status) -> wire.Document:
         total=event.total,
         bar=bar(event.current, event.total),
     )
-    return message | event.extra
+    # Some messages are all `extra`: they have no status at all.
+    shown = message if event.message else {key: value for key, value in message.items() if key != "status"}
+    return shown | event.extra
 
 
 def _triggers(event: events.TriggersStarted) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What the API asks of an engine, by role; `imagewright.engine.Engine` plays them all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from imagewright.archive import Readable, Writable
@@ -9,6 +9,7 @@ from imagewright.engine import (
     BuildRequest,
     Container,
     DiskUsage,
+    Distribution,
     EngineInfo,
     Happening,
     HistoryItem,
@@ -21,6 +22,7 @@ from imagewright.engine import (
 from imagewright.events import Reporter
 from imagewright.oci import Digest, Platform
 from imagewright.reference import Reference
+from imagewright.registry import Credential, Keychain, LoginResult, SearchResult
 
 __all__ = ["Builder", "Catalogue", "Containers", "EngineProtocol", "Names", "Space", "Transfer", "Witness"]
 
@@ -164,7 +166,55 @@ class Containers(Protocol):
         ...
 
 
-class EngineProtocol(Builder, Catalogue, Names, Transfer, Space, Witness, Containers, Protocol):
+class Distributor(Protocol):
+    """Speaks to registries."""
+
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        all_tags: bool = False,
+        keychain: Keychain = ...,
+        report: Reporter = ...,
+        cancellation: Cancellation | None = None,
+    ) -> Digest:
+        """Take an image in, or all tags of a repository; return the id of the last."""
+        ...
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        all_tags: bool = False,
+        keychain: Keychain = ...,
+        report: Reporter = ...,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        """Send an image, or all tags of a repository."""
+        ...
+
+    def login(self, registry: str, credential: Credential) -> LoginResult:
+        """Ask a registry whether it knows `credential`."""
+        ...
+
+    def search(
+        self,
+        term: str,
+        *,
+        limit: int = ...,
+        filters: Mapping[str, Sequence[str]] | None = None,
+        keychain: Keychain = ...,
+    ) -> Sequence[SearchResult]:
+        """Return repositories that match."""
+        ...
+
+    def distribution(self, reference: Reference, *, keychain: Keychain = ...) -> Distribution:
+        """Return what a registry has under a name."""
+        ...
+
+
+class EngineProtocol(Builder, Catalogue, Names, Transfer, Distributor, Space, Witness, Containers, Protocol):
     """All of it, and what the engine says of itself."""
 
     def info(self) -> EngineInfo:

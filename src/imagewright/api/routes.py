@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from imagewright.api.endpoints import building, containers, events, images, system, transfer
+from imagewright.api.endpoints import building, containers, events, images, registries, system, transfer
 from imagewright.api.errors import PageNotFound
 from imagewright.api.service import Call
 
@@ -45,6 +45,10 @@ _ROUTES = (
     Route("POST", "/build", building.build, lenient=True),
     Route("GET", "/images/json", images.list_images),
     Route("GET", "/images/get", transfer.save),
+    Route("GET", "/images/search", registries.search),
+    Route("POST", "/images/{name}/push", registries.push),
+    Route("POST", "/auth", registries.login),
+    Route("GET", "/distribution/{name}/json", registries.distribution),
     Route("GET", "/images/{name}/json", images.inspect),
     Route("GET", "/images/{name}/history", images.history),
     Route("GET", "/images/{name}/get", transfer.save_one),
@@ -65,12 +69,9 @@ _ROUTES = (
     Route("GET", "/volumes", system.volumes),
     Route("OPTIONS", "/{name}", system.options),
     # Known to clients, and not here yet.
-    Route("POST", "/images/{name}/push", system.unsupported),
-    Route("GET", "/images/search", system.unsupported),
     Route("POST", "/build/prune", system.unsupported),
     Route("POST", "/build/cancel", system.unsupported),
     Route("POST", "/session", system.unsupported),
-    Route("POST", "/auth", system.unsupported),
 )
 
 _VERSION = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)

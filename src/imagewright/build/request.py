@@ -34,4 +34,4 @@ class BuildRequest:
     platform: Platform | None = None
     network_mode: Network = "default"
     pull: bool = False
-    keychain: Keychain = field(default=no_credentials, repr=False)
+    keychain: Keychain = field(default=no_credentials, repr=False, compare=False)

@@ -5,7 +5,7 @@ import itertools
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from imagewright.archive import Readable, Writable
 from imagewright.cancellation import Cancellation
@@ -13,6 +13,7 @@ from imagewright.engine import (
     BuildRequest,
     Container,
     DiskUsage,
+    Distribution,
     EngineInfo,
     Happening,
     HistoryItem,
@@ -41,6 +42,7 @@ from imagewright.events import (
 )
 from imagewright.oci import Digest, History, ImageConfig, Platform, RootfsConfig, RunConfig, encode_config
 from imagewright.reference import Reference
+from imagewright.registry import Credential, Keychain, LoginResult, SearchResult, no_credentials
 
 __all__ = ["CREATED_NS", "FakeEngine", "digest"]
 
@@ -178,6 +180,54 @@ class FakeEngine:
             )
         del self.images[image.id]
         return [*(Removal(untagged=tag.familiar) for tag in image.tags), Removal(deleted=image.id)]
+
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        all_tags: bool = False,
+        keychain: Keychain = no_credentials,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,  # noqa: ARG002 - as the engine has it
+    ) -> Digest:
+        self.calls.append(("pull", reference, platform, all_tags, keychain(reference.registry)))
+        self.before("pull")
+        report(Status("Pulling from x", subject="1"))
+        return Digest.of(b"pulled")
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        all_tags: bool = False,
+        keychain: Keychain = no_credentials,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,  # noqa: ARG002 - as the engine has it
+    ) -> None:
+        self.calls.append(("push", reference, all_tags, keychain(reference.registry)))
+        self.before("push")
+        report(Status("", extra={"progressDetail": {}, "aux": {"Tag": reference.tag}}))
+
+    def login(self, registry: str, credential: Credential) -> LoginResult:
+        self.calls.append(("login", registry, credential))
+        self.before("login")
+        return LoginResult("Login Succeeded")
+
+    def search(
+        self,
+        term: str,
+        *,
+        limit: int = 25,
+        filters: Mapping[str, Sequence[str]] | None = None,
+        keychain: Keychain = no_credentials,  # noqa: ARG002 - the same
+    ) -> Sequence[SearchResult]:
+        self.calls.append(("search", term, limit, filters))
+        return [SearchResult(term, "found", 3, official=True, automated=False)]
+
+    def distribution(self, reference: Reference, *, keychain: Keychain = no_credentials) -> Distribution:
+        self.calls.append(("distribution", reference, keychain(reference.registry)))
+        return Distribution("type", Digest.of(b"m"), 7, [Platform("linux", "arm", "v7")])
 
     def import_(
         self,

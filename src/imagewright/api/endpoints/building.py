@@ -17,6 +17,7 @@ from imagewright.api.streaming import Job, stream
 from imagewright.errors import Cancelled, RunFailed
 from imagewright.events import Event
 from imagewright.oci import Platform
+from imagewright.registry import parse_config_header
 
 __all__ = ["build", "last_words"]
 
@@ -27,7 +28,8 @@ _LOG_IN_MEMORY = 1 << 20
 async def build(call: Call) -> web.StreamResponse:
     """Build an image from the request's body, and tell about it while it is done."""
     machine = Platform("linux", call.service.facts.architecture)
-    options = parse_build(call.query, call.version, machine)
+    credentials = parse_config_header(call.request.headers.get("X-Registry-Config", ""))
+    options = parse_build(call.query, call.version, machine, credentials)
     work = _quiet if options.quiet else _loud
     async with call.service.gate.passing(call):
         return await stream(

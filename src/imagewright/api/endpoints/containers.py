@@ -1,6 +1,5 @@
 """Intermediate containers: what builds have left of steps that failed, or that were not to be removed."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from aiohttp import web
 
 from imagewright.api import wire
 from imagewright.api.answers import empty_answer, json_answer
+from imagewright.api.bodies import read_body
 from imagewright.api.container_filters import Selection
 from imagewright.api.encoding import presentable
 from imagewright.api.endpoints.images import named
@@ -32,8 +32,6 @@ _SPANS = (
     (60 * _DAY, 7 * _DAY, "weeks"),
     (730 * _DAY, 30 * _DAY, "months"),
 )
-_BODY_LIMIT = 1 << 20
-_BODY_SECONDS = 60.0
 
 
 async def list_containers(call: Call) -> web.Response:
@@ -136,7 +134,7 @@ async def remove(call: Call) -> web.Response:
 
 async def commit(call: Call) -> web.Response:
     """Make an image of what a container left."""
-    _check_configuration(call, await _read_body(call.request))
+    _check_configuration(call, await read_body(call.request))
     name = call.query.get("container")
     _check_name(name)
     reference = named(call.query)
@@ -156,26 +154,6 @@ async def commit(call: Call) -> web.Response:
 def _check_name(name: str) -> None:
     if not name:
         raise InvalidInput('invalid name or ID supplied: ""')
-
-
-async def _read_body(request: web.Request) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            while piece := await request.content.readany():
-                pieces.append(piece)
-                size += len(piece)
-                if size > _BODY_LIMIT:
-                    break
-    except TimeoutError as error:
-        raise InvalidInput("the request body stopped coming") from error
-    except Exception as error:
-        # aiohttp has many for a body that is cut or badly framed.
-        raise InvalidInput("unexpected EOF") from error
-    if size > _BODY_LIMIT:
-        raise InvalidInput("the request body is too large")
-    return b"".join(pieces)
 
 
 def _check_configuration(call: Call, body: bytes) -> None:

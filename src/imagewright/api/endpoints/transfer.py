@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import threading
 from collections.abc import Iterator
 
 from aiohttp import web
@@ -12,15 +11,16 @@ from imagewright.api.build_parameters import parse_platform
 from imagewright.api.encoding import presentable
 from imagewright.api.endpoints.building import last_words
 from imagewright.api.endpoints.images import named
-from imagewright.api.messages import Messages, line
+from imagewright.api.endpoints.registries import pull
+from imagewright.api.endpoints.reports import reporter
+from imagewright.api.messages import line
 from imagewright.api.platforms import check_platform, one_platform
 from imagewright.api.progress import bar
 from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
 from imagewright.archive import Readable
 from imagewright.engine.fetching import open_url
-from imagewright.errors import Forbidden, InvalidInput, NotFound, Unsupported
-from imagewright.events import Event, Reporter, Status
+from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 
@@ -33,10 +33,10 @@ _TELL_EVERY = 1 << 20
 
 
 async def create(call: Call) -> web.StreamResponse:
-    """Import an image from the request's body or from an address; pulling one is the other use of the endpoint."""
-    source, image = call.query.get("fromSrc"), call.query.get("fromImage")
-    if image:
-        raise _refused_pull(image)
+    """Import an image from the request's body or from an address, or pull one."""
+    source = call.query.get("fromSrc")
+    if call.query.get("fromImage"):
+        return await pull(call)
     if not source:
         raise InvalidInput("one of the parameters fromImage and fromSrc is needed")
     reference = named(call.query)
@@ -103,13 +103,6 @@ class _Counting:
         return data
 
 
-def _refused_pull(name: str) -> Exception:
-    """Return why the image called `name` is not pulled; raise `InvalidInput` if nothing can be called so."""
-    if Reference.parse(name).familiar_name == "scratch":
-        return Forbidden("'scratch' is a reserved name")
-    return Unsupported("pulling an image from a registry (fromImage) is not supported yet")
-
-
 async def load(call: Call) -> web.StreamResponse:
     """Take in the images of an archive. As with the engine, every error is told in the stream, and little else."""
     platform = one_platform(call.query) if call.version.at_least(1, 48) else None
@@ -119,7 +112,7 @@ async def load(call: Call) -> web.StreamResponse:
     quiet = call.query.boolean("quiet") or "quiet" not in call.query.values
 
     def work(job: Job) -> None:
-        for loaded in call.engine.load(job.body, report=_reporter(job, quiet), cancellation=job.cancellation):
+        for loaded in call.engine.load(job.body, report=reporter(job, quiet=quiet), cancellation=job.cancellation):
             text = (
                 f"Loaded image: {loaded.familiar}\n"
                 if isinstance(loaded, Reference)
@@ -128,20 +121,6 @@ async def load(call: Call) -> web.StreamResponse:
             job.answer.write(line(wire.stream_message(text)))
 
     return await stream(call, work, content_type=_JSON, last_words=last_words, always=True)
-
-
-def _reporter(job: Job, quiet: bool) -> Reporter:  # noqa: FBT001 - a parameter of the request
-    messages = Messages()
-    turn = threading.Lock()
-
-    def report(event: Event) -> None:
-        if quiet and isinstance(event, Status):
-            return
-        with turn:
-            for message in messages.render(event):
-                job.answer.write(message)
-
-    return report
 
 
 async def save(call: Call) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from imagewright.api.wire.messages import (
     status_message,
     stream_message,
 )
+from imagewright.api.wire.registries import distribution, search_result
 from imagewright.api.wire.system import disk_usage, system_information, version_information, volumes
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "container_details",
     "container_entry",
     "disk_usage",
+    "distribution",
     "error",
     "error_message",
     "event_message",
@@ -33,6 +35,7 @@ __all__ = [
     "image_entry",
     "pruned",
     "removals",
+    "search_result",
     "status_message",
     "stream_message",
     "system_information",

@@ -97,7 +97,6 @@ def test_import_of_garbage(daemon: FakeDaemon) -> None:
     ("query", "status", "message"),
     [
         ("", 400, "one of the parameters fromImage and fromSrc is needed"),
-        ("fromImage=alpine", 501, "pulling an image from a registry (fromImage) is not supported yet"),
         ("fromImage=BAD", 400, "invalid reference format: repository name must be lowercase"),
         ("fromImage=scratch", 403, "'scratch' is a reserved name"),
         (f"fromSrc=-&repo=a@sha256:{'0' * 64}", 400, "cannot import digest reference"),
