@@ -1,5 +1,6 @@
 """The HTTP application: from a request to its endpoint and back, with one line of log for each."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
@@ -78,6 +79,12 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
         _log.info("request", method=request.method, path=path, status=status, seconds=seconds)
 
 
+def _spoken(path: str) -> ApiVersion:
+    """Return the version in front of `path`, the newest where there is none: errors look as it has them."""
+    found = re.match(r"/v([0-9.]+)/", path)
+    return ApiVersion.parse(found[1]) if found else MAXIMUM
+
+
 async def _answer(request: web.Request) -> web.StreamResponse:
     version = MAXIMUM
     try:
@@ -96,7 +103,7 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         call = Call(request.app[_SERVICE], request, version, query, match.name, match.route.path)
         return await match.route.endpoint(call)
     except PageNotFound as error:
-        return error_response(error, MAXIMUM)
+        return error_response(error, _spoken(request.raw_path))
     except Exception as error:  # noqa: BLE001 - nothing that goes wrong may take the daemon with it
         log_failure(error, request.method, request.path)
         return error_response(error, version)

@@ -69,7 +69,7 @@ _ROUTES = (
     Route("GET", "/volumes", system.volumes),
     Route("OPTIONS", "/{name}", system.options),
     # Known to clients, and not here yet.
-    Route("POST", "/build/prune", system.unsupported),
+    Route("POST", "/build/prune", system.prune_cache),
     Route("POST", "/build/cancel", system.unsupported),
     Route("POST", "/session", system.unsupported),
 )

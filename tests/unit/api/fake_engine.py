@@ -431,6 +431,7 @@ class FakeEngine:
                     exit_code=int(rest),
                     name="gifted_lehmann",
                     diff_ids=(),
+                    size_root=1234,
                 )
             )
             message = f"The command '/bin/sh -c {command}' returned a non-zero code: {rest}"

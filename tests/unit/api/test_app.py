@@ -22,13 +22,19 @@ def test_routed_answers_say_who_speaks(daemon: FakeDaemon) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/nope"), ("GET", "/v1.22/nope"), ("GET", "/vfoo/_ping"), ("GET", "/build"), ("POST", "/images/json")],
+    [("GET", "/nope"), ("GET", "/vfoo/_ping"), ("GET", "/build"), ("POST", "/images/json")],
 )
 def test_unknown_pages(daemon: FakeDaemon, method: str, path: str) -> None:
     reply = daemon.request(method, path)
     assert (reply.status, reply.body) == (404, b'{"message":"page not found"}\n')
     assert reply.headers["Content-Type"] == "application/json"
     assert "Api-Version" not in reply.headers
+
+
+@pytest.mark.parametrize("version", ["v1.22", "v1.11", "v1", "v."])
+def test_unknown_pages_of_old_versions_are_plain_text(daemon: FakeDaemon, version: str) -> None:
+    reply = daemon.get(f"/{version}/nope")
+    assert (reply.status, reply.body, reply.headers["X-Content-Type-Options"]) == (404, b"page not found\n", "nosniff")
 
 
 def test_a_version_that_is_too_new(daemon: FakeDaemon) -> None:

@@ -73,7 +73,7 @@ def container_entries(
                 container,
                 status=f"Exited ({container.exit_code}) {elapsed((now_ns - container.created_ns) // _SECOND)} ago",
                 labels=image.labels if image else None,
-                size=(image.size if image else 0) if sized else None,
+                sized=sized,
             )
         )
     return entries

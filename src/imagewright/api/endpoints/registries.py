@@ -12,7 +12,7 @@ from imagewright.api.endpoints.reports import reporter
 from imagewright.api.filters import parse_filters
 from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
-from imagewright.errors import Forbidden, InvalidInput
+from imagewright.errors import Forbidden, InvalidInput, Unsupported
 from imagewright.oci import Digest, Platform
 from imagewright.reference import Reference
 from imagewright.registry import Credential, Keychain, for_registry, parse_auth_header, registry_host
@@ -70,6 +70,8 @@ async def push(call: Call) -> web.StreamResponse:
     reference, tag = Reference.parse(call.name), call.query.get("tag")
     if reference.digest is not None:
         raise InvalidInput("cannot push a digest reference")
+    if call.version.at_least(1, 46) and call.query.get("platform"):
+        raise Unsupported("the parameter platform of a push is not supported yet: an image is for one platform")
     if tag:
         reference = reference.with_tag(tag)
 

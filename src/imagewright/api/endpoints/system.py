@@ -13,7 +13,18 @@ from imagewright.api.endpoints.containers import container_entries, images_of
 from imagewright.api.service import Call
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 
-__all__ = ["disk_usage", "information", "network", "networks", "options", "ping", "unsupported", "version", "volumes"]
+__all__ = [
+    "disk_usage",
+    "information",
+    "network",
+    "networks",
+    "options",
+    "ping",
+    "prune_cache",
+    "unsupported",
+    "version",
+    "volumes",
+]
 
 
 async def ping(call: Call) -> web.Response:
@@ -88,6 +99,11 @@ async def disk_usage(call: Call) -> web.Response:
         )
 
     return json_answer(await call.service.threads.run(work))
+
+
+async def prune_cache(_call: Call) -> web.Response:
+    """Say that nothing was removed: what the cache keeps are images and their layers, which are pruned as images."""
+    return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 
 
 async def unsupported(call: Call) -> web.Response:

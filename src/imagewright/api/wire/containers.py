@@ -46,12 +46,11 @@ _UNSET: tuple[tuple[object, tuple[str, ...]], ...] = (
 
 
 def container_entry(
-    container: Container, *, status: str, labels: Mapping[str, str] | None, size: int | None = None
+    container: Container, *, status: str, labels: Mapping[str, str] | None, sized: bool = False
 ) -> Document:
     """Return one entry of the container list.
 
-    `status` is a text for people, `labels` are those of its image, `size` is that of all its files, None if nobody
-    asked for it.
+    `status` is a text for people, `labels` are those of its image; with `sized` it tells what its files take.
     """
     entry: Document = {
         "Id": container.id,
@@ -62,8 +61,10 @@ def container_entry(
         "Created": container.created_ns // SECOND,
         "Ports": [],
     }
-    if size is not None:
-        entry["SizeRootFs"] = size
+    if sized:
+        # The engine leaves out what is 0.
+        entry |= {"SizeRw": container.size_rw} if container.size_rw else {}
+        entry["SizeRootFs"] = container.size_root
     return entry | {
         "Labels": labels or {},
         "State": "exited",
@@ -101,7 +102,7 @@ def container_details(
         "GraphDriver": {"Data": None, "Name": driver},
     }
     if sized:
-        details |= {"SizeRw": 0, "SizeRootFs": image.size if image else 0}
+        details |= {"SizeRw": container.size_rw, "SizeRootFs": container.size_root}
     return details | {
         "Mounts": [],
         "Config": _config(container, image.config.run if image else RunConfig()),

@@ -7,7 +7,7 @@ import msgspec
 from imagewright.api.versions import ApiVersion
 from imagewright.api.wire.document import NO_TIME, SECOND, Document, run_config
 from imagewright.engine import HistoryItem, ImageSummary, Pruned, Removal, StoredImage
-from imagewright.oci import RunConfig, format_time
+from imagewright.oci import ImageConfig, RunConfig, format_time
 
 __all__ = ["history", "image_details", "image_entry", "pruned", "removals"]
 
@@ -60,18 +60,26 @@ def image_details(image: StoredImage, version: ApiVersion, driver: str) -> Docum
         "Os": config.os,
         "Size": image.size,
         "GraphDriver": {"Data": None, "Name": driver},
-        "RootFS": {"Type": "layers", "Layers": [str(diff_id) for diff_id in config.diff_ids]},
+        "RootFS": _rootfs(config),
         "Metadata": _metadata(image),
     }
     if config.created or not version.at_least(1, 44):
         details["Created"] = config.created or NO_TIME
     if config.variant:
         details["Variant"] = config.variant
+    if config.os_version:
+        details["OsVersion"] = config.os_version
     if not version.at_least(1, 45):
         details["Container"], details["ContainerConfig"] = _making_of(image, version)
     if not version.at_least(1, 44):
         details["VirtualSize"] = image.size
     return details
+
+
+def _rootfs(config: ImageConfig) -> Document:
+    """Return the layers of an image; the key is not there where there are none."""
+    layers = [str(diff_id) for diff_id in config.diff_ids]
+    return {"Type": "layers", "Layers": layers} if layers else {"Type": "layers"}
 
 
 def _metadata(image: StoredImage) -> Document:

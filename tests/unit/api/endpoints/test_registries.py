@@ -73,6 +73,11 @@ def test_a_digest_is_not_pushed(daemon: FakeDaemon) -> None:
     assert daemon.request("POST", f"/images/x@{DIGEST}/push", b"").status == 400
 
 
+def test_one_platform_of_an_image_is_not_pushed(daemon: FakeDaemon) -> None:
+    assert daemon.request("POST", "/v1.46/images/x/push?platform=%7B%7D", b"").status == 501
+    assert daemon.request("POST", "/v1.45/images/x/push?platform=%7B%7D", b"").status == 200
+
+
 def test_login(daemon: FakeDaemon, engine: FakeEngine) -> None:
     body = {"username": "alice", "password": "secret", "email": None, "serveraddress": "localhost:5000"}
     reply = daemon.request("POST", "/v1.41/auth", json.dumps(body).encode())

@@ -34,21 +34,25 @@ def test_an_entry_of_the_list_has_exactly_these_keys() -> None:
     }
 
 
+SIZED = dataclasses.replace(CONTAINER, size_rw=3, size_root=7)
+
+
 def test_sizes_are_there_on_request() -> None:
-    shown = wire.container_entry(CONTAINER, status="", labels=None, size=7)
-    assert (shown["SizeRootFs"], shown["Labels"]) == (7, {})
+    shown = wire.container_entry(SIZED, status="", labels=None, sized=True)
+    assert (shown["SizeRw"], shown["SizeRootFs"], shown["Labels"]) == (3, 7, {})
+    assert "SizeRw" not in wire.container_entry(CONTAINER, status="", labels=None, sized=True)
 
 
 def test_details() -> None:
     engine = FakeEngine()
     run = RunConfig(env=("A=1",), cmd=("x",), entrypoint=("y",), labels={"a": "b"}, exposed_ports={"80/tcp": {}})
     engine.add("a:1", config=ImageConfig(architecture="amd64", os="linux", config=run))
-    shown = wire.container_details(CONTAINER, engine.inspect("a:1"), driver="overlay2", runtime="runc", sized=True)
+    shown = wire.container_details(SIZED, engine.inspect("a:1"), driver="overlay2", runtime="runc", sized=True)
     assert (shown["Path"], shown["Args"], shown["Name"]) == ("/bin/sh", ("-c", "exit 3", "a;b"), "/n")
     assert (shown["State"]["Status"], shown["State"]["ExitCode"]) == ("exited", 3)
     assert (shown["HostConfig"]["Runtime"], shown["HostConfig"]["Binds"]) == ("runc", None)
     assert "/proc/kcore" in shown["HostConfig"]["MaskedPaths"]
-    assert (shown["SizeRw"], shown["SizeRootFs"]) == (0, 1234)
+    assert (shown["SizeRw"], shown["SizeRootFs"]) == (3, 7)
     config = shown["Config"]
     assert config["Hostname"] == "ab" * 6
     assert (config["Cmd"], config["Entrypoint"]) == (CONTAINER.command, None)
