@@ -95,9 +95,14 @@ class Transfer(Protocol):
         ...
 
     def load(
-        self, stream: Readable, *, report: Reporter = ..., cancellation: Cancellation | None = None
+        self,
+        stream: Readable,
+        *,
+        platform: Platform | None = None,
+        report: Reporter = ...,
+        cancellation: Cancellation | None = None,
     ) -> Sequence[Reference | Digest]:
-        """Take the images of an archive in; return their names, or the id where one has none, in order."""
+        """Take in the images of an archive, those for `platform`; return their names, ids for those without."""
         ...
 
     def save(self, names: Sequence[str], out: Writable, *, cancellation: Cancellation | None = None) -> None:

@@ -81,6 +81,7 @@ class FakeEngine:
         self.flooded = 0
         self.generation = 0
         self.happenings: list[Happening] = []
+        self.platforms: list[Platform | None] = []
         self.watching = threading.Event()
         self._told = threading.Condition()
         self._numbers = itertools.count()
@@ -247,8 +248,14 @@ class FakeEngine:
         return self.add(*([reference.familiar] if reference else []))
 
     def load(
-        self, stream: Readable, *, report: Reporter = ignore, cancellation: Cancellation | None = None
+        self,
+        stream: Readable,
+        *,
+        platform: Platform | None = None,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
     ) -> Sequence[Reference | Digest]:
+        self.platforms.append(platform)
         data = read_all(stream)
         if data.startswith(b"garbage"):
             raise InvalidInput("Error processing tar file(exit status 1): archive/tar: invalid tar header")

@@ -20,7 +20,7 @@ from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
 from imagewright.archive import Readable
 from imagewright.engine.fetching import open_url
-from imagewright.errors import InvalidInput, NotFound, Unsupported
+from imagewright.errors import InvalidInput, NotFound
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 
@@ -106,13 +106,11 @@ class _Counting:
 async def load(call: Call) -> web.StreamResponse:
     """Take in the images of an archive. As with the engine, every error is told in the stream, and little else."""
     platform = one_platform(call.query) if call.version.at_least(1, 48) else None
-    machine = Platform("linux", call.service.facts.architecture)
-    if platform is not None and platform != machine:
-        raise Unsupported(f"loading images for {platform} is not supported yet: those for {machine} are taken")
     quiet = call.query.boolean("quiet") or "quiet" not in call.query.values
 
     def work(job: Job) -> None:
-        for loaded in call.engine.load(job.body, report=reporter(job, quiet=quiet), cancellation=job.cancellation):
+        report = reporter(job, quiet=quiet)
+        for loaded in call.engine.load(job.body, platform=platform, report=report, cancellation=job.cancellation):
             text = (
                 f"Loaded image: {loaded.familiar}\n"
                 if isinstance(loaded, Reference)
