@@ -100,7 +100,7 @@ class Steps:
         cancellation.check()
         with _blaming(node):
             record = self._carry_out(node, inputs, report, cancellation)
-        self._store.put_record(self._key(node, inputs), record)
+        self._store.put_record(cache_key(record.leaves), record)
         return self._finish(node, self._commit(node, inputs[0], record))
 
     def _carry_out(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> Record:
@@ -139,7 +139,7 @@ class Steps:
     def _cached(self, node: Node, inputs: Sequence[State], report: Reporter) -> State | None:
         if self._settings.no_cache:
             return None
-        record = self._store.find_record(self._key(node, inputs))
+        record = self._store.find_record(cache_key(self._leaves(node, inputs)))
         if record is None:
             return None
         report(CacheHit())
@@ -154,9 +154,6 @@ class Steps:
             parent.config, node, created_ns=record.created_ns, diff_id=record.diff_id, created_by=created_by
         )
         return State(config, self._store.add_image(encode_config(config), parent=parent.image))
-
-    def _key(self, node: Node, inputs: Sequence[State]) -> Digest:
-        return cache_key(self._leaves(node, inputs))
 
     def _leaves(self, node: Node, inputs: Sequence[State]) -> dict[str, str]:
         """Return all that the result of `node` depends on, by name.

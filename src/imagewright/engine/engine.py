@@ -4,7 +4,6 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +19,7 @@ from imagewright.engine.loading import load
 from imagewright.engine.pulling import pull, pull_tags
 from imagewright.engine.pushing import push
 from imagewright.engine.saving import save
-from imagewright.errors import ImagewrightError, NotFound
+from imagewright.errors import NotFound
 from imagewright.events import Reporter, ignore
 from imagewright.oci import Digest, Platform
 from imagewright.plan import Base
@@ -242,8 +241,8 @@ class Engine:
 
         All names are looked up before the first byte is written, and with `platform` all must be for that one.
         """
-        save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation())
-        for image in dict.fromkeys(image for name in names for image in self._find_named(name)):
+        saved = save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation())
+        for image in saved:
             self._store.note_use(image)
             self._tell_image("save", image)
 
@@ -443,18 +442,6 @@ class Engine:
             return self._store.get_image(self._store.resolve(name))
         except NotFound:
             return None
-
-    def _find_named(self, name: str) -> Sequence[Digest]:
-        """Return the images that `name` means to `save`: without a tag all of the repository."""
-        with suppress(ImagewrightError):
-            reference = Reference.parse(name)
-            if not reference.tag and reference.digest is None:
-                names = self._store.list_references()
-                tagged = [image for tag, image in names if tag.digest is None and tag.name == reference.name]
-                if tagged:
-                    return tagged
-            return [self._store.resolve(name)]
-        return ()
 
     def _labels(self, image: Digest) -> Mapping[str, str]:
         summary = self._store.find_summary(image)

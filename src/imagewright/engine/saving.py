@@ -43,9 +43,10 @@ def save(
     *,
     platform: Platform | None = None,
     cancellation: Cancellation,
-) -> None:
+) -> Sequence[Digest]:
     """Write the images that `names` name to `out`; a name without a tag stands for all tags of its repository.
 
+    Returns their ids, each once, in the order of `names`.
     Nothing is written if one of them is not there, or not for `platform`, if that is given: `NotFound` is raised, and
     `InvalidInput` for what cannot be a name. Raises `Corrupt` while writing if bytes of the store have changed.
     """
@@ -57,6 +58,7 @@ def save(
             for diff_id in saved.image.config.diff_ids:
                 lease.keep(diff_id)
         write_members(_members(store, chosen, cancellation), out)
+    return [saved.image.id for saved in chosen]
 
 
 def _is_for(config: ImageConfig, platform: Platform) -> bool:
