@@ -15,6 +15,7 @@ from imagewright.engine import (
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    LogLine,
     Pruned,
     Removal,
     StoredImage,
@@ -152,6 +153,10 @@ class Containers(Protocol):
 
     def container(self, name: str) -> Container:
         """Return the one called `name`, by id, prefix or name; raise `NotFound` if there is none."""
+        ...
+
+    def logs(self, name: str, *, tail: int | None = None) -> Iterator[LogLine]:
+        """Return the lines that the process of the one called `name` printed, or the last `tail` of them."""
         ...
 
     def remove_container(self, name: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from imagewright.api.endpoints import building, containers, events, images, registries, system, transfer
+from imagewright.api.endpoints import building, containers, events, images, logs, registries, system, transfer
 from imagewright.api.errors import PageNotFound
 from imagewright.api.service import Call
 
@@ -62,7 +62,7 @@ _ROUTES = (
     Route("GET", "/events", events.events),
     Route("GET", "/containers/json", containers.list_containers),
     Route("GET", "/containers/{name}/json", containers.inspect),
-    Route("GET", "/containers/{name}/logs", containers.logs),
+    Route("GET", "/containers/{name}/logs", logs.logs),
     Route("DELETE", "/containers/{name}", containers.remove),
     Route("GET", "/networks", system.networks),
     Route("GET", "/networks/{name}", system.network),

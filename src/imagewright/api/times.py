@@ -5,7 +5,7 @@ import re
 from imagewright.errors import InvalidInput
 from imagewright.oci import parse_time
 
-__all__ = ["parse_duration", "parse_event_time", "parse_timestamp"]
+__all__ = ["parse_duration", "parse_event_time", "parse_log_time", "parse_timestamp"]
 
 _SECOND = 1_000_000_000
 _UNITS_NS = {"h": 3600 * _SECOND, "m": 60 * _SECOND, "s": _SECOND, "ms": 1_000_000, "us": 1000, "µs": 1000, "ns": 1}
@@ -45,20 +45,34 @@ def parse_event_time(text: str, now_ns: int) -> int | None:
     if not text:
         return None
     found = _find_timestamp(text, now_ns)
+    return _seconds(text) if found is None else found
+
+
+def parse_log_time(text: str) -> int | None:
+    """Return the nanoseconds since 1970 that `text`, of seconds and perhaps a fraction, names; None for none, or 0.
+
+    Raises `InvalidInput` for anything else, in the engine's words.
+    """
+    if text in {"", "0"}:
+        return None
+    return _seconds(text)
+
+
+def _seconds(text: str) -> int:
+    found = _SECONDS.fullmatch(text)
     if found is None:
         seconds, _, fraction = text.partition(".")
-        bad = fraction if re.fullmatch(r"[+-]?\d+", seconds) and fraction else seconds
+        bad = fraction if fraction and re.fullmatch(r"[+-]?\d+", seconds) else seconds
         raise InvalidInput(f'strconv.ParseInt: parsing "{bad[:_QUOTED]}": invalid syntax')
-    return found
+    return int(found[1]) * _SECOND + int((found[2] or "")[:9].ljust(9, "0"))
 
 
 def _find_timestamp(text: str, now_ns: int) -> int | None:
     duration = parse_duration(text)
     if duration is not None:
         return now_ns - duration
-    seconds = _SECONDS.fullmatch(text)
-    if seconds:
-        return int(seconds[1]) * _SECOND + int((seconds[2] or "")[:9].ljust(9, "0"))
+    if _SECONDS.fullmatch(text):
+        return _seconds(text)
     parts = _LOCAL_TIME.fullmatch(text)
     if parts is None:
         return None

@@ -2,16 +2,17 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
+from imagewright.build.remains import Remains
 from imagewright.build.request import Network
-from imagewright.build.running import Runner, left_behind, run_command
+from imagewright.build.running import Runner, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
-from imagewright.errors import DockerfileError, ImagewrightError, InvalidInput, RunFailed
+from imagewright.errors import DockerfileError, ImagewrightError, InvalidInput
 from imagewright.events import (
     CacheHit,
     ContainerRemoved,
@@ -38,7 +39,7 @@ from imagewright.plan import (
     Scratch,
 )
 from imagewright.solve import Transcript
-from imagewright.store import Container, Record, Store
+from imagewright.store import Record, Store
 
 __all__ = ["Settings", "Steps"]
 
@@ -193,22 +194,36 @@ class Steps:
         """Carry out an op for which the engine makes a container, and keep or remove that container as asked."""
         container = self._new_id()
         directory = self._scratch()
-        record, exit_code = None, 0
+        remains = Remains(
+            container,
+            node,
+            parent,
+            store=self._store,
+            directory=directory,
+            network=self._settings.network,
+            clock=self._clock,
+        )
+        record, error = None, None
         report(ContainerStarted(container))
         try:
             record = self._contained(
-                node, parent, container, directory=directory, report=report, cancellation=cancellation
+                node,
+                parent,
+                container,
+                directory=directory,
+                report=report if self._settings.force_remove else remains.recording(report),
+                cancellation=cancellation,
             )
-        except RunFailed as error:
-            exit_code = error.exit_code
+        except ImagewrightError as problem:
+            error = problem
             raise
         finally:
             removed = self._settings.force_remove or (self._settings.remove and record is not None)
             if removed:
                 report(ContainerRemoved(container))
             elif not cancellation.cancelled:
-                diff_id = self._rescue(parent, directory) if record is None else record.diff_id
-                self._keep(node, parent, container, exit_code, diff_id)
+                remains.keep(error, None if record is None else record.diff_id)
+            remains.close()
         return record
 
     def _contained(
@@ -266,35 +281,6 @@ class Steps:
             leaves=leaves,
             parent=parent,
             content=content,
-        )
-
-    def _rescue(self, parent: State, directory: str) -> Digest | None:
-        """Return the layer of what a failed step left in `directory`, None if that is nothing."""
-        # The step's error is the one to tell of: where its files cannot be kept as well, they are not.
-        with suppress(ImagewrightError, OSError):
-            changes = left_behind(parent.diff_ids, store=self._store, directory=directory)
-            if changes.layer.changes:
-                return self._store.add_layer_directory(changes.layer, changes.directory, below=parent.diff_ids)
-        return None
-
-    def _keep(self, node: Node, parent: State, container: str, exit_code: int, diff_id: Digest | None) -> None:
-        """Leave the step's container, which has made the layer `diff_id`, to be looked at.
-
-        One made from scratch has no image to be listed with.
-        """
-        if parent.image is None:
-            return
-        command = node.op.argv if isinstance(node.op, RunCommand) else ("/bin/sh", "-c", f"#(nop) {node.created_by}")
-        self._store.add_container(
-            Container(
-                id=container,
-                image=parent.image,
-                command=command,
-                created_ns=self._clock(),
-                exit_code=exit_code,
-                name=f"imagewright-{container[:12]}",
-                diff_ids=parent.diff_ids if diff_id is None else (*parent.diff_ids, diff_id),
-            )
         )
 
     def _scratch(self) -> str:

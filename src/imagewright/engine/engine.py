@@ -40,6 +40,7 @@ from imagewright.store import (
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    LogLine,
     Pruned,
     Pruning,
     Removal,
@@ -398,6 +399,13 @@ class Engine:
     def container(self, name: str) -> Container:
         """Return the intermediate container with this id, beginning of an id, or name."""
         return self._store.get_container(name)
+
+    def logs(self, name: str, *, tail: int | None = None) -> Iterator[LogLine]:
+        """Return what the process of the intermediate container `name` printed, line by line, or the last `tail` lines.
+
+        Raises `NotFound` at once. The lines can be read to their end also if the container is removed meanwhile.
+        """
+        return self._store.read_log(name, tail=tail)
 
     def remove_container(self, name: str) -> None:
         """Remove the intermediate container `name`."""

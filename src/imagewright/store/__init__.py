@@ -2,6 +2,7 @@
 
 from imagewright.store.blobs import Blobs, LayerBlob, StoredManifest
 from imagewright.store.forms import TarReader, Unpack
+from imagewright.store.logs import LogWriter
 from imagewright.store.pruning import Pruning
 from imagewright.store.store import Lease, Store
 from imagewright.store.values import (
@@ -10,6 +11,8 @@ from imagewright.store.values import (
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    LogLine,
+    Process,
     Pruned,
     Record,
     Removal,
@@ -25,6 +28,9 @@ __all__ = [
     "ImageSummary",
     "LayerBlob",
     "Lease",
+    "LogLine",
+    "LogWriter",
+    "Process",
     "Pruned",
     "Pruning",
     "Record",

@@ -1,7 +1,8 @@
 """Intermediate containers: what RUN steps leave behind when they are not told to remove it."""
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
@@ -10,10 +11,13 @@ from imagewright.errors import Conflict, InvalidInput, NotFound
 from imagewright.oci import Digest, parse_config
 from imagewright.store import schema
 from imagewright.store.database import Database
+from imagewright.store.disk import remove_tree, translated
 from imagewright.store.layers import Layers
+from imagewright.store.layout import Layout
+from imagewright.store.logs import read_log
 from imagewright.store.stacks import hold, release
 from imagewright.store.summaries import Summaries
-from imagewright.store.values import Container
+from imagewright.store.values import Container, LogLine, Process
 
 __all__ = ["Containers"]
 
@@ -21,17 +25,19 @@ __all__ = ["Containers"]
 class Containers:
     """The containers of the store. Thread-safe.
 
-    A container holds its layers, also when its image is removed by force.
+    A container holds its layers, also when its image is removed by force, and has what its process printed.
     """
 
-    def __init__(self, database: Database, layers: Layers, summaries: Summaries) -> None:
+    def __init__(self, layout: Layout, database: Database, layers: Layers, summaries: Summaries) -> None:
+        self._layout = layout
         self._database = database
         self._layers = layers
         self._summaries = summaries
 
-    def add(self, container: Container) -> None:
+    def add(self, container: Container, log: str) -> None:
         """Keep `container`, without `diff_ids` one that has changed nothing of its image.
 
+        The file `log`, on the same filesystem, is taken over; "" for none.
         Raises `NotFound` if its image or a layer is not here, `Conflict` if its id or name is taken.
         """
         with self._summaries.changing(durable=False) as change:
@@ -52,6 +58,8 @@ class Containers:
                 "command": list(container.command),
                 "created_ns": container.created_ns,
                 "exit_code": container.exit_code,
+                "finished_ns": container.finished_ns,
+                "process": container.process and _document(container.process),
             }
             connection.execute(insert(schema.containers).values(row))
             diff_ids = container.diff_ids or parse_config(config).diff_ids
@@ -59,6 +67,9 @@ class Containers:
                 self._layers.facts(diff_id)
             hold(connection, container.id, diff_ids)
             change.touched.add(container.image)
+            if log:
+                with translated("cannot keep a log"):
+                    os.rename(log, self._layout.log(container.id))
 
     def list(self) -> list[Container]:
         """Return all containers, newest first."""
@@ -73,6 +84,10 @@ class Containers:
         with self._database.read() as connection:
             return _find(connection, name)
 
+    def read_log(self, name: str, tail: int | None) -> Iterator[LogLine]:
+        """Return what the process of the container that `get` would return printed; raises what it raises."""
+        return read_log(self._layout.log(self.get(name).id), tail=tail)
+
     def remove(self, name: str) -> Container:
         """Remove the container that `get` would return, and return it; raises what it raises."""
         with self._summaries.changing(durable=True) as change:
@@ -80,7 +95,9 @@ class Containers:
             change.connection.execute(delete(schema.containers).where(schema.containers.c.id == container.id))
             release(change.connection, container.id)
             change.touched.add(container.image)
-            return container
+        with translated("cannot remove a log"):
+            remove_tree(self._layout.log(container.id))
+        return container
 
 
 def _find(connection: Connection, name: str) -> Container:
@@ -121,7 +138,22 @@ def _container(row: Row[Any], layers: Iterable[tuple[Digest, int]]) -> Container
         created_ns=row.created_ns,
         exit_code=row.exit_code,
         name=row.name,
+        finished_ns=row.finished_ns,
+        process=row.process and _process(row.process),
         diff_ids=tuple(diff_id for diff_id, _ in layers),
         size_rw=0 if row.image_size is None else size - row.image_size,
         size_root=size,
+    )
+
+
+def _document(process: Process) -> Mapping[str, Any]:
+    return {"env": process.env, "user": process.user, "workdir": process.workdir, "network": process.network}
+
+
+def _process(document: Mapping[str, Any]) -> Process:
+    return Process(
+        env=tuple(document["env"]),
+        user=document["user"],
+        workdir=document["workdir"],
+        network=document["network"],
     )

@@ -31,6 +31,7 @@ class Layout:
         layers/DIFF_ID/fs/          the directory form, of a layer that was captured as one
         layers/DIFF_ID/blob-DIGEST  the layer as it came from a registry or went to one, compressed
         layers/DIFF_ID/unpacked-*/  the directory form, derived from the tar
+        logs/CONTAINER              what the process of a container printed
         ingest/                     what is not finished; emptied at start
     """
 
@@ -68,6 +69,15 @@ class Layout:
     def ingest(self) -> str:
         """The directory of what is not finished."""
         return f"{self.root}/ingest"
+
+    @property
+    def logs(self) -> str:
+        """The directory with what the processes of containers printed."""
+        return f"{self.root}/logs"
+
+    def log(self, container: str) -> str:
+        """What the process of one container printed."""
+        return f"{self.logs}/{container}"
 
     def blob(self, digest: Digest) -> str:
         """Where the bytes with `digest` are."""
@@ -117,7 +127,7 @@ class Layout:
 
     def make(self) -> None:
         """Make the directories that are missing, readable by their owner alone."""
-        for directory in (self.root, f"{self.root}/blobs", self.blobs, self.layers, self.ingest):
+        for directory in (self.root, f"{self.root}/blobs", self.blobs, self.layers, self.logs, self.ingest):
             try:
                 os.mkdir(directory, 0o700)
             except FileExistsError:

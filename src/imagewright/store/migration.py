@@ -67,4 +67,17 @@ def _keep_blobs(connection: Connection, _now_ns: int) -> None:
         connection.exec_driver_sql(statement)
 
 
-_STEPS: Mapping[int, Callable[[Connection, int], None]] = {1: _keep_uses_and_shares, 2: _keep_blobs}
+def _keep_processes(connection: Connection, _now_ns: int) -> None:
+    """3 to 4: how the processes of containers were started, and when they ended."""
+    for statement in (
+        "ALTER TABLE containers ADD COLUMN finished_ns VARCHAR DEFAULT '0' NOT NULL",
+        "ALTER TABLE containers ADD COLUMN process TEXT",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+_STEPS: Mapping[int, Callable[[Connection, int], None]] = {
+    1: _keep_uses_and_shares,
+    2: _keep_blobs,
+    3: _keep_processes,
+}

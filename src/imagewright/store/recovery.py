@@ -37,6 +37,8 @@ def recover(layout: Layout, database: Database) -> tuple[str, ...]:
             restarted = _note_boot(connection, layout.boot)
         _remove_strangers(layout.layers, {diff_id.encoded for diff_id in facts})
         _remove_strangers(layout.blobs, {diff_id.encoded for diff_id, known in facts.items() if known.form == "tar"})
+        with database.read() as connection:
+            _remove_strangers(layout.logs, set(connection.scalars(select(schema.containers.c.id))))
         for diff_id in facts:
             for digest in layout.list_compressed(diff_id):
                 if digest not in compressed:

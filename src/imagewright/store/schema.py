@@ -4,6 +4,7 @@ Digests are kept as their 64 hexadecimal digits, lists and maps as JSON; times a
 bytes.
 """
 
+import json
 from typing import Any
 
 import msgspec
@@ -43,7 +44,7 @@ __all__ = [
     "uses",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class _DigestText(TypeDecorator[Digest]):
@@ -75,10 +76,17 @@ class _Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - as the base class has it
-        return None if value is None else msgspec.json.encode(value).decode()
+        try:
+            return None if value is None else msgspec.json.encode(value).decode()
+        except UnicodeEncodeError:
+            # Bytes of a Dockerfile that are no UTF-8 are surrogates: the standard library writes and reads them.
+            return json.dumps(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 - the same
-        return None if value is None else msgspec.json.decode(value)
+        try:
+            return None if value is None else msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return json.loads(str(value))
 
 
 metadata = MetaData()
@@ -212,4 +220,6 @@ containers = Table(
     Column("command", _Json, nullable=False),
     Column("created_ns", _BigNumber, nullable=False),
     Column("exit_code", Integer, nullable=False),
+    Column("finished_ns", _BigNumber, nullable=False, server_default="0"),
+    Column("process", _Json, nullable=True, comment="how it was started: env, user, workdir, network"),
 )

@@ -33,6 +33,7 @@ from imagewright.store.values import (
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    LogLine,
     Pruned,
     Record,
     Removal,
@@ -83,7 +84,7 @@ class Store:
         self._catalogue = self._summaries.catalogue
         self._images = Images(database, self._layers, self._summaries, clock)
         self._records = Records(database, self._layers)
-        self._containers = Containers(database, self._layers, self._summaries)
+        self._containers = Containers(layout, database, self._layers, self._summaries)
         self._clock = clock
 
     @classmethod
@@ -354,12 +355,13 @@ class Store:
         """Return the record of the layer with `content` made first on `parent`; every open lease keeps the layer."""
         return self._records.find_adoptable(parent, content)
 
-    def add_container(self, container: Container) -> None:
+    def add_container(self, container: Container, *, log: str = "") -> None:
         """Keep an intermediate container and its layers, without `diff_ids` those of its image.
 
-        Raises `NotFound` without its image or a layer, `Conflict` if id or name are taken.
+        `log` is the path of what a `LogWriter` wrote in a `scratch`, which is taken over. Raises `NotFound` without
+        its image or a layer, `Conflict` if id or name are taken.
         """
-        self._containers.add(container)
+        self._containers.add(container, log)
 
     def list_containers(self) -> list[Container]:
         """Return all containers, newest first."""
@@ -368,6 +370,13 @@ class Store:
     def get_container(self, name: str) -> Container:
         """Return the container with the id or name `name`, or whose id alone begins so; raise `NotFound`."""
         return self._containers.get(name)
+
+    def read_log(self, name: str, *, tail: int | None = None) -> Iterator[LogLine]:
+        """Return what the process of a container printed, or the last `tail` lines; raises what `get_container` does.
+
+        Nothing is read before the first line is asked for; it can be read to its end whatever happens meanwhile.
+        """
+        return self._containers.read_log(name, tail)
 
     def remove_container(self, name: str) -> Container:
         """Remove and return what `get_container` returns, and the layers that only it held; raise `NotFound`."""

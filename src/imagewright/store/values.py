@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from imagewright.oci import Digest, ImageConfig
 from imagewright.reference import Reference
@@ -12,6 +13,8 @@ __all__ = [
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
+    "LogLine",
+    "Process",
     "Pruned",
     "Record",
     "Removal",
@@ -148,9 +151,30 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """How a container's process was started, beside its command: `env` as `NAME=value`, `user` as USER has it."""
+
+    env: tuple[str, ...]
+    user: str
+    workdir: str
+    network: Literal["default", "none", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that a process printed, with its end if it has one; a long line is told in several. `time_ns` is when."""
+
+    channel: Literal["stdout", "stderr"]
+    time_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """An intermediate container: what is left of a RUN, by 64-hex `id`; `name` without a leading slash.
 
+    `finished_ns` is when its process ended, 0 where nobody knows; `process` is None where there was none, or where an
+    older version kept the container.
     `diff_ids` are the layers of its filesystem, lowest first: those of its image, and on top what its process wrote.
     The store says how many bytes of files they have: `size_root` all of them, `size_rw` those above the image's, which
     nobody can tell from the others (0) once the image was removed by force.
@@ -163,5 +187,7 @@ class Container:
     exit_code: int
     name: str
     diff_ids: tuple[Digest, ...] = ()
+    finished_ns: int = 0
+    process: Process | None = None
     size_rw: int = field(default=0, compare=False)
     size_root: int = field(default=0, compare=False)

@@ -19,6 +19,7 @@ from imagewright.engine import (
     HistoryItem,
     ImageQuery,
     ImageSummary,
+    LogLine,
     Pruned,
     Removal,
     StoredImage,
@@ -70,6 +71,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.images: dict[Digest, StoredImage] = {}
         self.stopped: list[Container] = []
+        self.printed: list[LogLine] = []
         self.requests: list[BuildRequest] = []
         self.queries: list[ImageQuery] = []
         self.contexts: list[bytes] = []
@@ -290,6 +292,11 @@ class FakeEngine:
             if one.id.startswith(name) or one.name == name.removeprefix("/"):
                 return one
         raise NotFound(f"No such container: {name}")
+
+    def logs(self, name: str, *, tail: int | None = None) -> Iterator[LogLine]:
+        self.container(name)
+        lines = self.printed if tail is None else self.printed[max(0, len(self.printed) - tail) :]
+        return iter(lines)
 
     def remove_container(self, name: str) -> None:
         self.stopped.remove(self.container(name))

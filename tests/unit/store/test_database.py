@@ -65,7 +65,7 @@ def test_another_schema_is_left_alone(tmp_path: Path) -> None:
             update(schema.properties).where(schema.properties.c.name == "schema_version").values(value=99)
         )
     database.close()
-    with pytest.raises(SystemFailure, match="schema 99, not 3"):
+    with pytest.raises(SystemFailure, match="schema 99, not 4"):
         Database(f"{tmp_path}/db")
 
 

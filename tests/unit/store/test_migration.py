@@ -109,9 +109,9 @@ def test_a_root_of_a_later_version_is_left_alone(seed: Seed) -> None:
     with closing(sqlite3.connect(f"{seed.root}/db.sqlite")) as database:
         database.execute("UPDATE properties SET value = 99 WHERE name = 'schema_version'")
         database.commit()
-    with pytest.raises(SystemFailure, match="schema 99, not 3"):
+    with pytest.raises(SystemFailure, match="schema 99, not 4"):
         seed.reopen()
     with closing(sqlite3.connect(f"{seed.root}/db.sqlite")) as database:
-        database.execute("UPDATE properties SET value = 3 WHERE name = 'schema_version'")
+        database.execute("UPDATE properties SET value = 4 WHERE name = 'schema_version'")
         database.commit()
     seed.reopen()

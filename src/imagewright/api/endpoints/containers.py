@@ -19,7 +19,7 @@ from imagewright.engine import Container, ImageQuery, ImageSummary, StoredImage
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Digest
 
-__all__ = ["commit", "container_entries", "elapsed", "images_of", "inspect", "list_containers", "logs", "remove"]
+__all__ = ["commit", "container_entries", "elapsed", "images_of", "inspect", "list_containers", "remove"]
 
 _SECOND = 1_000_000_000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -68,10 +68,11 @@ def container_entries(
     entries = []
     for container in containers:
         image = images.get(container.image)
+        ended_ns = container.finished_ns or container.created_ns
         entries.append(
             wire.container_entry(
                 container,
-                status=f"Exited ({container.exit_code}) {elapsed((now_ns - container.created_ns) // _SECOND)} ago",
+                status=f"Exited ({container.exit_code}) {elapsed((now_ns - ended_ns) // _SECOND)} ago",
                 labels=image.labels if image else None,
                 sized=sized,
             )
@@ -112,14 +113,6 @@ async def inspect(call: Call) -> web.Response:
     return json_answer(
         wire.container_details(container, image, driver=facts.driver, runtime=facts.runtime, sized=sized)
     )
-
-
-async def logs(call: Call) -> web.Response:
-    """Say that what a step printed is not kept, as the engine says it of these containers."""
-    if not (call.query.boolean("stdout") or call.query.boolean("stderr")):
-        raise InvalidInput("Bad parameters: you must choose at least one stream")
-    await call.service.threads.run(call.engine.container, call.name)
-    raise Unsupported("configured logging driver does not support reading")
 
 
 async def remove(call: Call) -> web.Response:

@@ -69,10 +69,14 @@ def container_entry(
         "Labels": labels or {},
         "State": "exited",
         "Status": status,
-        "HostConfig": {"NetworkMode": "default"},
+        "HostConfig": {"NetworkMode": _network(container)},
         "NetworkSettings": {"Networks": {}},
         "Mounts": [],
     }
+
+
+def _network(container: Container) -> str:
+    return container.process.network if container.process else "default"
 
 
 def _command_line(command: Sequence[str]) -> str:
@@ -98,7 +102,7 @@ def container_details(
         "Platform": "linux",
         **dict.fromkeys(("MountLabel", "ProcessLabel", "AppArmorProfile"), ""),
         "ExecIDs": None,
-        "HostConfig": _host_config(runtime),
+        "HostConfig": _host_config(runtime, _network(container)),
         "GraphDriver": {"Data": None, "Name": driver},
     }
     if sized:
@@ -111,37 +115,42 @@ def container_details(
 
 
 def _state(container: Container) -> Document:
-    """Return how the container ended; how long it ran is not recorded."""
-    created = format_time(container.created_ns)
+    """Return how the container ended."""
     return {
         "Status": "exited",
         **dict.fromkeys(("Running", "Paused", "Restarting", "OOMKilled", "Dead"), False),
         "Pid": 0,
         "ExitCode": container.exit_code,
         "Error": "",
-        "StartedAt": created,
-        "FinishedAt": created,
+        "StartedAt": format_time(container.created_ns),
+        "FinishedAt": format_time(container.finished_ns or container.created_ns),
     }
 
 
 def _config(container: Container, run: RunConfig) -> Document:
     """Return what the container ran: the image's configuration, with the command of the step in place of its own."""
-    return run_config(run, MINIMUM) | {
-        "Hostname": container.id[:12],
-        "Cmd": container.command,
-        "Entrypoint": None,
-        "Image": str(container.image),
-        "Labels": run.labels or {},
-        # Nobody asks a step of a build whether it is well.
-        "Healthcheck": {"Test": ["NONE"]},
-    }
+    process = container.process
+    ran = {"Env": process.env, "User": process.user, "WorkingDir": process.workdir} if process else {}
+    return (
+        run_config(run, MINIMUM)
+        | ran
+        | {
+            "Hostname": container.id[:12],
+            "Cmd": container.command,
+            "Entrypoint": None,
+            "Image": str(container.image),
+            "Labels": run.labels or {},
+            # Nobody asks a step of a build whether it is well.
+            "Healthcheck": {"Test": ["NONE"]},
+        }
+    )
 
 
-def _host_config(runtime: str) -> Document:
+def _host_config(runtime: str, network: str) -> Document:
     document: Document = {name: value for value, names in _UNSET for name in names}
     return document | {
-        "LogConfig": {"Type": "none", "Config": {}},
-        "NetworkMode": "default",
+        "LogConfig": {"Type": "json-file", "Config": {}},
+        "NetworkMode": network,
         "RestartPolicy": {"Name": "", "MaximumRetryCount": 0},
         "CgroupnsMode": "private",
         "IpcMode": "private",

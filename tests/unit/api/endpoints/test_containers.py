@@ -65,11 +65,6 @@ def test_labels_and_sizes_are_those_of_the_image(daemon: FakeDaemon, container: 
     assert daemon.get('/containers/json?all=1&filters={"ancestor":["a:1"],"label":["n"]}').json
 
 
-def test_what_was_printed_is_not_kept(daemon: FakeDaemon, container: str) -> None:
-    reply = daemon.get(f"/containers/{container}/logs?stderr=1")
-    assert (reply.status, reply.json) == (501, {"message": "configured logging driver does not support reading"})
-
-
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 

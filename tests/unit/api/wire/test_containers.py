@@ -1,7 +1,7 @@
 import dataclasses
 
 from imagewright.api import wire
-from imagewright.engine import Container
+from imagewright.engine import Container, Process
 from imagewright.oci import ImageConfig, RunConfig
 from unit.api.fake_engine import CREATED_NS, FakeEngine, digest
 
@@ -72,3 +72,13 @@ def test_details_without_an_image_and_a_command() -> None:
 
 def test_what_a_commit_came_to() -> None:
     assert wire.committed(digest("i")) == {"Id": str(digest("i"))}
+
+
+def test_details_of_a_process() -> None:
+    process = Process(env=("B=2",), user="1:2", workdir="/w", network="none")
+    ran = dataclasses.replace(CONTAINER, process=process, finished_ns=CREATED_NS + 10**9)
+    shown = wire.container_details(ran, None, driver="overlay2", runtime="runc")
+    assert (shown["Config"]["Env"], shown["Config"]["User"], shown["Config"]["WorkingDir"]) == (("B=2",), "1:2", "/w")
+    assert shown["HostConfig"]["NetworkMode"] == "none"
+    assert (shown["State"]["StartedAt"][17:19], shown["State"]["FinishedAt"][17:19]) == ("20", "21")
+    assert wire.container_entry(ran, status="", labels=None)["HostConfig"] == {"NetworkMode": "none"}
