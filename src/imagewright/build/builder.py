@@ -7,6 +7,7 @@ from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
 from imagewright.build.context import read_context
+from imagewright.build.flights import Flights
 from imagewright.build.request import BuildRequest
 from imagewright.build.running import Runner
 from imagewright.build.state import State
@@ -50,6 +51,7 @@ class Builder:
         self._platform = platform
         self._clock = clock
         self._new_id = new_id
+        self._flights = Flights()
 
     def build(self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
         """Build the context `stream` and return the image's id; it has its tags then, all at once.
@@ -91,6 +93,7 @@ class Builder:
                 ),
                 transcript=transcript,
                 arrivals=arrivals,
+                flights=self._flights,
                 clock=self._clock,
                 new_id=self._new_id,
             )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from imagewright.archive import Spool, decompress, is_archive, open_content, read_content, read_layer
+from imagewright.archive import Readable, Spool, decompress, is_archive, open_content, read_content, read_layer
+from imagewright.cancellation import Cancellation
 from imagewright.filesystem import (
     Accounts,
     Content,
@@ -52,15 +53,17 @@ class Selection:
             kind = "dir" if isinstance(self._selected[0].node, Directory) else "file"
         return f"{kind}:{self.digest.encoded}"
 
-    def layer(self, destination: Tree, *, directory: str, now_ns: int) -> Layer:
+    def layer(self, destination: Tree, *, directory: str, now_ns: int, cancellation: Cancellation) -> Layer:
         """Return the layer that puts the selection into `destination`; archives to ADD are read into `directory`.
 
-        Raises `InvalidInput` with the engine's texts.
+        Raises `InvalidInput` with the engine's texts, and `Cancelled` between two pieces of an archive.
         """
         op = self._op
         selected = self._selected
         if isinstance(op, AddFiles):
-            selected = [_opened(item, os.path.join(directory, f"{n}.tar")) for n, item in enumerate(selected)]
+            selected = [
+                _opened(item, os.path.join(directory, f"{n}.tar"), cancellation) for n, item in enumerate(selected)
+            ]
         uid, gid = read_accounts(destination).resolve_owner(op.chown) if op.chown else (None, None)
         request = CopyRequest(
             sources=op.sources,
@@ -108,7 +111,7 @@ def _written(document: Document, path: str, now_ns: int) -> Selected:
     return Selected(document.name, document.name, File(mode=0o644, mtime_ns=now_ns, content=content))
 
 
-def _opened(selected: Selected, path: str) -> Selected:
+def _opened(selected: Selected, path: str, cancellation: Cancellation) -> Selected:
     """Return `selected` with the members of the archive that its bytes are, if they are one."""
     if not isinstance(selected.node, File):
         return selected
@@ -117,4 +120,18 @@ def _opened(selected: Selected, path: str) -> Selected:
             return selected
         file.seek(0)
         with Spool(path) as spool:
-            return replace(selected, archive=read_layer(decompress(file), spool)[0])
+            stream = _Cancellable(decompress(file), cancellation)
+            return replace(selected, archive=read_layer(stream, spool)[0])
+
+
+class _Cancellable:
+    """A stream whose `read` raises `Cancelled` when it is not wanted any more."""
+
+    def __init__(self, stream: Readable, cancellation: Cancellation) -> None:
+        self._stream = stream
+        self._cancellation = cancellation
+
+    def read(self, n: int, /) -> bytes:
+        """Return what the stream gives, at most `n` bytes."""
+        self._cancellation.check()
+        return self._stream.read(n)

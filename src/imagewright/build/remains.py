@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from imagewright.build.running import left_behind
 from imagewright.build.state import State
+from imagewright.cancellation import Cancellation
 from imagewright.errors import ImagewrightError, RunFailed, SystemFailure
 from imagewright.events import Event, Output, Reporter
 from imagewright.oci import Digest
@@ -59,15 +60,17 @@ class Remains:
 
         return record
 
-    def keep(self, error: BaseException | None, diff_id: Digest | None) -> None:
+    def keep(self, error: BaseException | None, diff_id: Digest | None, cancellation: Cancellation) -> None:
         """Have the store keep the container, whose process made the layer `diff_id` or ended with `error`.
 
-        One made from scratch has no image to be listed with.
+        One made from scratch has no image to be listed with, and one whose build is cancelled meanwhile is not kept.
         """
         if self._parent.image is None:
             return
         if error is not None:
-            diff_id = self._rescue()
+            diff_id = self._rescue(cancellation)
+        if cancellation.cancelled:
+            return
         diff_ids = self._parent.diff_ids
         op = self._node.op
         self.close()
@@ -98,13 +101,17 @@ class Remains:
         # What is kept out of the image, the credentials of proxies, is not kept here either.
         return Process(env=op.env, user=op.user, workdir=op.workdir, network=self._network)
 
-    def _rescue(self) -> Digest | None:
+    def _rescue(self, cancellation: Cancellation) -> Digest | None:
         """Return the layer of what a failed step left, None if that is nothing."""
         # The step's error is the one to tell of: where its files cannot be kept as well, they are not.
         with suppress(ImagewrightError, OSError):
-            changes = left_behind(self._parent.diff_ids, store=self._store, directory=self._directory)
+            changes = left_behind(
+                self._parent.diff_ids, store=self._store, directory=self._directory, cancellation=cancellation
+            )
             if changes.layer.changes:
-                return self._store.add_layer_directory(changes.layer, changes.directory, below=self._parent.diff_ids)
+                return self._store.add_layer_directory(
+                    changes.layer, changes.directory, below=self._parent.diff_ids, cancellation=cancellation
+                )
         return None
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from imagewright.build.copying import read_accounts
@@ -54,7 +55,8 @@ def run_command(
     """
     tree = store.tree(diff_ids)
     user = read_accounts(tree).resolve_user(op.user)
-    lowers = tuple(store.layer_directory(diff_id, diff_ids[:n], unpack) for n, diff_id in enumerate(diff_ids))
+    unpacking = partial(unpack, cancellation=cancellation)
+    lowers = tuple(store.layer_directory(diff_id, diff_ids[:n], unpacking) for n, diff_id in enumerate(diff_ids))
     cancellation.check()
     upper = os.path.join(directory, "upper")
     os.mkdir(upper)
@@ -80,10 +82,10 @@ def run_command(
     return Changes(capture(upper, tree, cancellation=cancellation), upper)
 
 
-def left_behind(diff_ids: Sequence[Digest], *, store: Store, directory: str) -> Changes:
+def left_behind(diff_ids: Sequence[Digest], *, store: Store, directory: str, cancellation: Cancellation) -> Changes:
     """Return what a process that failed has changed: `run_command` had these `diff_ids` and this `directory`."""
     upper = os.path.join(directory, "upper")
-    return Changes(capture(upper, store.tree(diff_ids)), upper)
+    return Changes(capture(upper, store.tree(diff_ids), cancellation=cancellation), upper)
 
 
 def _scripts(op: RunCommand) -> tuple[tuple[str, bytes], ...]:

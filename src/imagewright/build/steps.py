@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
+from imagewright.build.flights import Flights
 from imagewright.build.remains import Remains
 from imagewright.build.request import Network
 from imagewright.build.running import Runner, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
-from imagewright.errors import DockerfileError, ImagewrightError, InvalidInput
+from imagewright.errors import DockerfileError, InvalidInput
 from imagewright.events import (
     CacheHit,
     ContainerRemoved,
@@ -71,6 +72,7 @@ class Steps:
         settings: Settings,
         transcript: Transcript[Event],
         arrivals: dict[Digest, list[Event]],
+        flights: Flights,
         clock: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
@@ -80,6 +82,7 @@ class Steps:
         self._settings = settings
         self._transcript = transcript
         self._arrivals = arrivals
+        self._flights = flights
         self._clock = clock
         self._new_id = new_id
         self._selections: dict[int, Selection] = {}
@@ -100,16 +103,31 @@ class Steps:
         report = self._transcript.reporter(node.index)
         cancellation.check()
         with _blaming(node):
-            record = self._carry_out(node, inputs, report, cancellation)
-        self._store.put_record(cache_key(record.leaves), record)
+            record = self._share(node, inputs, report, cancellation)
         return self._finish(node, self._commit(node, inputs[0], record))
+
+    def _share(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> Record:
+        """Carry out `node` and record what came of it, or take over what a build at the same time makes of it."""
+        if self._settings.no_cache or isinstance(node.op, Fail):
+            record = self._carry_out(node, inputs, report, cancellation)
+            self._store.put_record(cache_key(record.leaves), record)
+            return record
+        key = cache_key(self._leaves(node, inputs))
+        with self._flights.turn(key, cancellation) as turn:
+            found = self._store.find_record(key)
+            if found is None:
+                record = self._carry_out(node, inputs, turn.telling(report), cancellation)
+                self._store.put_record(key, record)
+                return record
+        report(CacheHit())
+        return found
 
     def _carry_out(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> Record:
         match node.op:
             case Fail(error):
                 raise error
             case CopyFiles() | AddFiles():
-                return self._copy(node, node.op, inputs)
+                return self._copy(node, node.op, inputs, cancellation)
             case RunCommand() | MakeDirectory() | Configure():
                 return self._in_container(node, inputs[0], report, cancellation)
         raise AssertionError(node.op)
@@ -183,12 +201,16 @@ class Steps:
             )
         return self._selections[node.index]
 
-    def _copy(self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State]) -> Record:
+    def _copy(
+        self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State], cancellation: Cancellation
+    ) -> Record:
         now_ns = self._clock()
         tree = self._store.tree(inputs[0].diff_ids)
         selection = self._select(node, op, inputs)
-        layer = selection.layer(tree, directory=self._scratch(), now_ns=now_ns)
-        return self._record(node, inputs, layer, lambda: self._store.add_layer(layer), now_ns)
+        layer = selection.layer(tree, directory=self._scratch(), now_ns=now_ns, cancellation=cancellation)
+        return self._record(
+            node, inputs, layer, lambda: self._store.add_layer(layer, cancellation=cancellation), now_ns
+        )
 
     def _in_container(self, node: Node, parent: State, report: Reporter, cancellation: Cancellation) -> Record:
         """Carry out an op for which the engine makes a container, and keep or remove that container as asked."""
@@ -203,7 +225,8 @@ class Steps:
             network=self._settings.network,
             clock=self._clock,
         )
-        record, error = None, None
+        record: Record | None = None
+        error: BaseException | None = None
         report(ContainerStarted(container))
         try:
             record = self._contained(
@@ -214,7 +237,7 @@ class Steps:
                 report=report if self._settings.force_remove else remains.recording(report),
                 cancellation=cancellation,
             )
-        except ImagewrightError as problem:
+        except BaseException as problem:
             error = problem
             raise
         finally:
@@ -222,7 +245,7 @@ class Steps:
             if removed:
                 report(ContainerRemoved(container))
             elif not cancellation.cancelled:
-                remains.keep(error, None if record is None else record.diff_id)
+                remains.keep(error, None if record is None else record.diff_id, cancellation)
             remains.close()
         return record
 
@@ -253,7 +276,9 @@ class Steps:
                     node,
                     [parent],
                     changes.layer,
-                    lambda: self._store.add_layer_directory(changes.layer, changes.directory, below=parent.diff_ids),
+                    lambda: self._store.add_layer_directory(
+                        changes.layer, changes.directory, below=parent.diff_ids, cancellation=cancellation
+                    ),
                     self._clock(),
                 )
             case MakeDirectory(path):

@@ -8,6 +8,7 @@ import os
 import stat
 
 from imagewright.archive import Contents
+from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput, SystemFailure
 from imagewright.filesystem.layer import Change, Layer, Opaque, Put
 from imagewright.filesystem.tree import Device, Directory, Fifo, File, Node, Symlink, Tree, find
@@ -23,7 +24,7 @@ _WHITEOUT_DEVICE = os.makedev(0, 0)
 _LAYER_AT_FAULT = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL})
 
 
-def unpack(layer: Layer, directory: str, parent: Tree) -> None:
+def unpack(layer: Layer, directory: str, parent: Tree, *, cancellation: Cancellation | None = None) -> None:
     """Write `layer` into `directory` (existing, empty) as an overlayfs layer.
 
     Directories that the layer needs and does not carry take their metadata from `parent`, the tree below it, or are
@@ -32,14 +33,16 @@ def unpack(layer: Layer, directory: str, parent: Tree) -> None:
     whiteout; attributes `trusted.*` and `security.selinux` are left out.
 
     What is written is right above `parent` only, unless the layer has a Put for every parent directory and hides
-    nothing. Not atomic, not synced: the caller renames. Raises `InvalidInput` for a layer that cannot be written and
-    `SystemFailure` if the machine refuses.
+    nothing. Not atomic, not synced: the caller renames. Raises `Cancelled`, `InvalidInput` for a layer that cannot be
+    written and `SystemFailure` if the machine refuses.
     """
     path = ""
     try:
         with Descent(directory) as descent, Contents() as contents:
             unpacking = _Unpacking(descent, contents, parent)
             for change in layer.changes:
+                if cancellation is not None:
+                    cancellation.check()
                 path = change.path
                 unpacking.write(change)
             unpacking.finish()

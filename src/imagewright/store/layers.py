@@ -19,6 +19,7 @@ from imagewright.archive import (
     read_layer,
     write_layer,
 )
+from imagewright.cancellation import Cancellation
 from imagewright.errors import Corrupt, NotFound
 from imagewright.filesystem import Change, Directory, Extent, File, Layer, Put
 from imagewright.oci import Digest, chain_id
@@ -86,12 +87,12 @@ class Layers:
             self._remember(diff_id, layer)
         return layer
 
-    def add(self, layer: Layer) -> Digest:
+    def add(self, layer: Layer, cancellation: Cancellation | None = None) -> Digest:
         """Keep `layer` as its canonical tar, and return its diff_id; the extents of `layer` are not needed after."""
         with self._layout.scratch() as scratch, translated("cannot write a layer"):
             path = f"{scratch}/tar"
             with open(path, "xb") as file:
-                out = _Counted(file)
+                out = _Counted(file, cancellation)
                 diff_id = write_layer(layer, out)
                 file.flush()
                 if not self.has(diff_id):
@@ -104,12 +105,14 @@ class Layers:
                 self._remember(diff_id, placed)
         return diff_id
 
-    def add_directory(self, layer: Layer, directory: str, below: Sequence[Digest]) -> Digest:
+    def add_directory(
+        self, layer: Layer, directory: str, below: Sequence[Digest], cancellation: Cancellation | None = None
+    ) -> Digest:
         """Take over `directory`, captured as `layer` on the layers `below`; return the diff_id, of the canonical tar.
 
         The directory has all the contents of `layer`. It is moved, and is gone if the layer was known already.
         """
-        out = _Counted(None)
+        out = _Counted(None, cancellation)
         diff_id = write_layer(layer, out)
         if self.has(diff_id):
             with translated("cannot remove a directory"):
@@ -211,13 +214,16 @@ class Layers:
 
 
 class _Counted:
-    """Counts what is written, and hands it on if there is somewhere to."""
+    """Counts what is written, and hands it on if there is somewhere to; `write` raises `Cancelled`."""
 
-    def __init__(self, out: Writable | None) -> None:
+    def __init__(self, out: Writable | None, cancellation: Cancellation | None) -> None:
         self._out = out
+        self._cancellation = cancellation
         self.size = 0
 
     def write(self, data: bytes, /) -> None:
+        if self._cancellation is not None:
+            self._cancellation.check()
         self.size += len(data)
         if self._out is not None:
             self._out.write(data)

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from imagewright.archive import Readable, Writable
+from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput, NotFound
 from imagewright.filesystem import Layer, Tree
 from imagewright.oci import Digest
@@ -170,14 +171,16 @@ class Store:
                 self._layers.discard(condemned, trash)
             self._trees.discard(condemned)
 
-    def add_layer(self, layer: Layer) -> Digest:
+    def add_layer(self, layer: Layer, *, cancellation: Cancellation | None = None) -> Digest:
         """Keep `layer` as its canonical tar, and return its diff_id; idempotent, atomic.
 
-        The contents are copied: their extents are not needed afterwards.
+        The contents are copied: their extents are not needed afterwards. Raises `Cancelled` while they are.
         """
-        return self._layers.add(layer)
+        return self._layers.add(layer, cancellation)
 
-    def add_layer_directory(self, layer: Layer, directory: str, *, below: Sequence[Digest]) -> Digest:
+    def add_layer_directory(
+        self, layer: Layer, directory: str, *, below: Sequence[Digest], cancellation: Cancellation | None = None
+    ) -> Digest:
         """Take over `directory`, captured as `layer`, whose extents point into it; idempotent, atomic.
 
         It was captured on the layers `below`, lowest first: there it is mounted again as it is; on others it is
@@ -185,7 +188,7 @@ class Store:
         of the store (in a `scratch`), and is gone afterwards. Returns the diff_id, the digest of the canonical tar,
         which is composed again when somebody asks for it.
         """
-        return self._layers.add_directory(layer, directory, below)
+        return self._layers.add_directory(layer, directory, below, cancellation)
 
     def add_layer_stream(self, stream: Readable, *, diff_id: Digest | None = None) -> Digest:
         """Keep the tar that `stream` has, compressed or not, and return its diff_id; idempotent, atomic.
