@@ -85,6 +85,7 @@ class Builder:
                     directory=tempfile.mkdtemp(dir=directory),
                     platform=platform,
                     network=request.network_mode,
+                    surroundings=request.surroundings,
                     no_cache=request.no_cache,
                     remove=request.remove,
                     force_remove=request.force_remove,

@@ -7,10 +7,25 @@ from typing import Literal
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 from imagewright.registry import Keychain, no_credentials
+from imagewright.sandbox import Limits
 
-__all__ = ["BuildRequest", "Network"]
+__all__ = ["BuildRequest", "Network", "Surroundings"]
 
 Network = Literal["default", "none", "host"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every RUN of a build finds around it.
+
+    `shm_size` is in bytes; `extra_hosts` are `name:address`. What of these cannot be is an error of
+    the first step that needs a container, as with the engine: a build without such steps does not look at them. None of
+    them is part of a step's cache key, since the engine's is not either, and what they are has to do with the machine.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    shm_size: int = 64 << 20
+    extra_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,5 +48,6 @@ class BuildRequest:
     force_remove: bool = False
     platform: Platform | None = None
     network_mode: Network = "default"
+    surroundings: Surroundings = field(default_factory=Surroundings)
     pull: bool = False
     keychain: Keychain = field(default=no_credentials, repr=False, compare=False)

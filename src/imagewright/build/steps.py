@@ -3,12 +3,12 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
-from imagewright.build.request import Network
-from imagewright.build.running import Runner, left_behind, run_command
+from imagewright.build.request import Network, Surroundings
+from imagewright.build.running import Runner, check_surroundings, left_behind, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
 from imagewright.errors import DockerfileError, ImagewrightError, InvalidInput, RunFailed
@@ -50,6 +50,7 @@ class Settings:
     directory: str
     platform: Platform
     network: Network = "default"
+    surroundings: Surroundings = field(default_factory=Surroundings)
     no_cache: bool = False
     remove: bool = True
     force_remove: bool = False
@@ -194,6 +195,7 @@ class Steps:
         container = self._new_id()
         directory = self._scratch()
         record, exit_code = None, 0
+        check_surroundings(self._settings.surroundings)
         report(ContainerStarted(container))
         try:
             record = self._contained(
@@ -230,6 +232,7 @@ class Steps:
                     runner=self._runner,
                     container=container,
                     network=self._settings.network,
+                    surroundings=self._settings.surroundings,
                     directory=directory,
                     report=report,
                     cancellation=cancellation,
