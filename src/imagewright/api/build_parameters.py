@@ -40,12 +40,17 @@ class BuildOptions:
 
 
 def parse_build(
-    query: Query, version: ApiVersion, machine: Platform, credentials: Mapping[str, Credential] = _NO_CREDENTIALS
+    query: Query,
+    version: ApiVersion,
+    machine: Platform,
+    credentials: Mapping[str, Credential] = _NO_CREDENTIALS,
+    *,
+    experimental: bool = False,
 ) -> BuildOptions:
     """Return what the parameters ask for; `machine` is what builds are for, `credentials` what registries may see.
 
-    Raises `InvalidInput` or `NotFound` for what cannot be, in the order in which the engine looks at the parameters,
-    then `Unsupported`, which names the parameter, for what imagewright does not do.
+    `experimental` is whether the daemon does what the engine calls so. Raises `InvalidInput` or `NotFound` for what
+    cannot be, in the order in which the engine looks at the parameters, then `Unsupported`, which names the parameter, for what imagewright does not do.
     """
     _check_resources(query, version)
     surroundings = parse_surroundings(query)
@@ -53,6 +58,8 @@ def parse_build(
     labels = _json(query, "labels", "map[string]string", "error reading labels: ") or {}
     _json(query, "cachefrom", "[]string")
     _check_builder(query)
+    if query.boolean("squash") and not experimental:
+        raise InvalidInput("squash is only supported with experimental mode")
     tags = _tags(query.get_all("t"))
     platform = parse_platform(query, version, machine)
     _check_supported(query, version)
@@ -69,6 +76,7 @@ def parse_build(
         platform=platform,
         network_mode=_network(query.get("networkmode")),
         surroundings=surroundings,
+        squash=query.boolean("squash"),
         pull=query.boolean("pull"),
         keychain=credentials.get,
     )
@@ -110,8 +118,6 @@ def _check_builder(query: Query) -> None:
         raise InvalidInput(
             "experimental session with v1 builder is no longer supported, use builder version v2 (BuildKit) instead"
         )
-    if query.boolean("squash"):
-        raise InvalidInput("squash is only supported with experimental mode")
 
 
 def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
