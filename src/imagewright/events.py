@@ -18,6 +18,7 @@ __all__ = [
     "Event",
     "Output",
     "Reporter",
+    "Squashed",
     "StageFinished",
     "Status",
     "StepFinished",
@@ -86,6 +87,13 @@ class StageFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Squashed:
+    """The layers that the build made became one, in `image`."""
+
+    image: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """The build is done, with `image` as its result."""
 
@@ -126,6 +134,7 @@ Event = (
     | ContainerRemoved
     | StepFinished
     | StageFinished
+    | Squashed
     | Built
     | Tagged
     | BuildWarning

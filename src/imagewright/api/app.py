@@ -23,7 +23,6 @@ __all__ = ["SERVER", "make_app"]
 
 _SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
 SERVER = f"imagewright/{__version__} (linux)"
-_ROUTED = {"Api-Version": str(MAXIMUM), "Docker-Experimental": "false", "Ostype": "linux"}
 # How much of a path is logged.
 _LOGGED = 1000
 _REFUSED = {"Api-Version": str(MAXIMUM), "Ostype": "linux"}
@@ -32,16 +31,17 @@ _HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
 _log = structlog.get_logger("imagewright.api")
 
 
-def make_app(engine: EngineProtocol) -> web.Application:
+def make_app(engine: EngineProtocol, *, experimental: bool = False) -> web.Application:
     """Return the application that speaks the Engine API for `engine`; closing the engine is up to the caller.
 
-    `serve` runs it. Under another server a client that leaves is noticed only when something is sent to it.
+    `experimental` has it do what the engine calls so, which is squashing. `serve` runs it. Under another server a
+    client that leaves is noticed only when something is sent to it.
     """
     app = web.Application()
 
     async def service(app: web.Application) -> AsyncIterator[None]:
         threads = Threads()
-        app[_SERVICE] = Service(engine, threads, await threads.run(engine.info))
+        app[_SERVICE] = Service(engine, threads, await threads.run(engine.info), experimental)
         yield
         await threads.close()
 
@@ -96,11 +96,12 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         if match.version:
             version = ApiVersion.parse(match.version)
             version.check(match.version)
-        request[_HEADERS] = _ROUTED
+        service = request.app[_SERVICE]
+        request[_HEADERS] = {**_REFUSED, "Docker-Experimental": str(service.experimental).lower()}
         query = Query.parse(target.query)
         if not match.route.lenient:
             query.check()
-        call = Call(request.app[_SERVICE], request, version, query, match.name, match.route.path)
+        call = Call(service, request, version, query, match.name, match.route.path)
         return await match.route.endpoint(call)
     except PageNotFound as error:
         return error_response(error, _spoken(request.raw_path))

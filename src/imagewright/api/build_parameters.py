@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imagewright.api.build_surroundings import parse_surroundings
 from imagewright.api.go_json import decode
 from imagewright.api.query import Query
 from imagewright.api.versions import ApiVersion
@@ -18,7 +19,6 @@ from imagewright.registry import Credential
 
 __all__ = ["BuildOptions", "parse_build", "parse_platform"]
 
-_DEFAULT_SHM_SIZE = 64 << 20
 _NO_CREDENTIALS: Mapping[str, Credential] = {}
 # The one network there is goes by the name of the engine's first one too.
 _NETWORKS: Mapping[str, Network] = {
@@ -40,18 +40,26 @@ class BuildOptions:
 
 
 def parse_build(
-    query: Query, version: ApiVersion, machine: Platform, credentials: Mapping[str, Credential] = _NO_CREDENTIALS
+    query: Query,
+    version: ApiVersion,
+    machine: Platform,
+    credentials: Mapping[str, Credential] = _NO_CREDENTIALS,
+    *,
+    experimental: bool = False,
 ) -> BuildOptions:
     """Return what the parameters ask for; `machine` is what builds are for, `credentials` what registries may see.
 
-    Raises `InvalidInput` or `NotFound` for what cannot be, in the order in which the engine looks at the parameters,
-    then `Unsupported`, which names the parameter, for what imagewright does not do.
+    `experimental` is whether the daemon does what the engine calls so. Raises `InvalidInput` or `NotFound` for what
+    cannot be, in the order in which the engine looks at the parameters, then `Unsupported`, which names the parameter, for what imagewright does not do.
     """
     _check_resources(query, version)
+    surroundings = parse_surroundings(query)
     build_args = _json(query, "buildargs", "map[string]*string", "error reading build args: ") or {}
     labels = _json(query, "labels", "map[string]string", "error reading labels: ") or {}
     _json(query, "cachefrom", "[]string")
     _check_builder(query)
+    if query.boolean("squash") and not experimental:
+        raise InvalidInput("squash is only supported with experimental mode")
     tags = _tags(query.get_all("t"))
     platform = parse_platform(query, version, machine)
     _check_supported(query, version)
@@ -67,6 +75,8 @@ def parse_build(
         force_remove=force_remove,
         platform=platform,
         network_mode=_network(query.get("networkmode")),
+        surroundings=surroundings,
+        squash=query.boolean("squash"),
         pull=query.boolean("pull"),
         keychain=credentials.get,
     )
@@ -92,13 +102,10 @@ def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Plat
 def _check_resources(query: Query, version: ApiVersion) -> None:
     if version.at_least(1, 40):
         _json(query, "outputs", "[]any")
-    if query.get("shmsize"):
-        query.integer("shmsize")
     if query.get("isolation").lower() not in {"", "default"}:
         raise InvalidInput(f'Unsupported isolation: "{query.get("isolation")}"')
     if "securityopt" in query.values:
         raise InvalidInput("The daemon on this platform does not support setting security options on build")
-    _json(query, "ulimits", "[]any", "error reading ulimit settings: ")
 
 
 def _check_builder(query: Query) -> None:
@@ -111,8 +118,6 @@ def _check_builder(query: Query) -> None:
         raise InvalidInput(
             "experimental session with v1 builder is no longer supported, use builder version v2 (BuildKit) instead"
         )
-    if query.boolean("squash"):
-        raise InvalidInput("squash is only supported with experimental mode")
 
 
 def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
@@ -134,23 +139,18 @@ def _network(mode: str) -> Network:
 
 
 def _json(query: Query, name: str, go_type: str, prefix: str = "") -> Any:
-    """Return what the JSON parameter `name` says, None for nothing; errors begin with `prefix`."""
+    """Return what the JSON parameter `name` says, None for nothing; errors begin with `prefix`, or else with `name`."""
     text = query.get(name)
     if not text:
         return None
     try:
         return decode(text, go_type)
     except InvalidInput as error:
-        raise InvalidInput(f"{prefix}{error}") from error
+        raise InvalidInput(f"{prefix or f'{name}: '}{error}") from error
 
 
 def _blank(query: Query, name: str) -> bool:
     return not any(query.get_all(name))
-
-
-def _zero(query: Query, name: str) -> bool:
-    # What is no number counts as 0, as it does for the engine.
-    return query.integer_or_zero(name) == 0
 
 
 def _nothing(query: Query, name: str) -> bool:
@@ -162,18 +162,6 @@ _HARMLESS: dict[str, Callable[[Query, str], bool]] = {
     "remote": _blank,
     "session": _blank,
     "cachefrom": _nothing,
-    "memory": _zero,
-    # -1 is no limit, which is what there is.
-    "memswap": lambda query, name: query.integer_or_zero(name) in {0, -1},
-    "cpushares": _zero,
-    "cpuperiod": _zero,
-    "cpuquota": _zero,
-    "cpusetcpus": _blank,
-    "cpusetmems": _blank,
-    "cgroupparent": _blank,
-    "shmsize": lambda query, name: query.integer_or_zero(name) in {0, _DEFAULT_SHM_SIZE},
-    "extrahosts": _blank,
-    "ulimits": _nothing,
     "outputs": _nothing,
 }
 

@@ -5,7 +5,7 @@ The grammar is RFC 8259; the texts are those of Go's `encoding/json`.
 
 import json
 import re
-from typing import Any
+from typing import Any, Self
 
 from imagewright.api.encoding import presentable
 from imagewright.errors import InvalidInput
@@ -19,6 +19,13 @@ _DIGITS = re.compile(rb"[0-9]*")
 _LITERALS = {0x74: b"true", 0x66: b"false", 0x6E: b"null"}
 _KINDS: dict[type, str] = {bool: "bool", str: "string", list: "array", dict: "object"}
 _ESCAPES = frozenset(b'bfnrt\\/"')
+_INT64 = 1 << 63
+# The types of parameters that are structures, with their fields; names count in any case.
+_STRUCTS: dict[str, dict[str, str]] = {
+    "units.Ulimit": {"Name": "string", "Hard": "int64", "Soft": "int64"},
+    "types.ImageBuildOutput": {"Type": "string", "Attrs": "map[string]string"},
+}
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 # Deeper documents than this are not parameters of anything here, and Python's own parser would give up on them.
 _DEPTH_LIMIT = 100
@@ -40,35 +47,73 @@ _QUOTED = {
 
 
 def decode(text: str, go_type: str) -> Any:
-    """Return what `text` says, checked against `go_type`: `string`, `bool`, `any`, `*T`, `[]T` or `map[string]T`.
+    """Return what `text` says, checked against `go_type`.
 
-    `null` gives None where the type has one, and the empty value where it has not. Raises `InvalidInput` with the text
-    that Go's decoder gives for the first thing wrong.
+    That is `string`, `bool`, `int64`, `any`, `*T`, `[]T`, `map[string]T` or a structure, which gives a dictionary of
+    all its fields. `null` gives None where the type has one, and the empty value where it has not. Raises
+    `InvalidInput` with the text that Go's decoder gives for the first thing wrong.
     """
     data = text.encode("utf-8", "surrogateescape")
     scanner = _Scanner(data)
     scanner.check()
     if scanner.depth > _DEPTH_LIMIT:
         raise InvalidInput("exceeded max depth")
-    document = json.loads(data.decode("utf-8", "replace"), parse_int=float)
+    document = json.loads(data.decode("utf-8", "replace"), parse_int=_Number, parse_float=_Number)
     return _fit(document, go_type)
 
 
-def _fit(value: Any, go_type: str) -> Any:
+class _Number(float):
+    """A number, and how it was written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+def _fit(value: Any, go_type: str, field: str = "") -> Any:
+    """Return `value` as `go_type` has it; `field` is of which structure it is."""
     if go_type == "any":
         return value
     if go_type.startswith("*"):
-        return None if value is None else _fit(value, go_type[1:])
+        return None if value is None else _fit(value, go_type[1:], field)
+    if go_type == "int64" and (value is None or isinstance(value, _Number)):
+        return _integer(value, field)
+    if go_type in _STRUCTS and (value is None or isinstance(value, dict)):
+        return _structure(value or {}, go_type)
     if go_type == "string" and (value is None or isinstance(value, str)):
         return presentable(value or "")
     if go_type == "bool" and (value is None or isinstance(value, bool)):
         return bool(value)
     if go_type.startswith("[]") and (value is None or isinstance(value, list)):
-        return None if value is None else [_fit(item, go_type[2:]) for item in value]
+        return None if value is None else [_fit(item, go_type[2:], field) for item in value]
     if go_type.startswith("map[string]") and (value is None or isinstance(value, dict)):
         inner = go_type.removeprefix("map[string]")
-        return None if value is None else {presentable(key): _fit(item, inner) for key, item in value.items()}
-    raise InvalidInput(f"json: cannot unmarshal {kind_of(value)} into Go value of type {go_type}")
+        return None if value is None else {presentable(key): _fit(item, inner, field) for key, item in value.items()}
+    raise _unfit(kind_of(value), go_type, field)
+
+
+def _integer(value: _Number | None, field: str) -> int:
+    if value is None:
+        return 0
+    if not _INTEGER.fullmatch(value.text) or not -_INT64 <= int(value.text) < _INT64:
+        raise _unfit(f"number {value.text[:100]}", "int64", field)
+    return int(value.text)
+
+
+def _structure(value: dict[str, Any], go_type: str) -> dict[str, Any]:
+    fields = _STRUCTS[go_type]
+    names = {name.lower(): name for name in fields}
+    found: dict[str, Any] = {names[key.lower()]: item for key, item in value.items() if key.lower() in names}
+    short = go_type.rpartition(".")[2]
+    return {name: _fit(found.get(name), kind, f"{short}.{name}") for name, kind in fields.items()}
+
+
+def _unfit(kind: str, go_type: str, field: str) -> InvalidInput:
+    target = f"struct field {field}" if field else "value"
+    return InvalidInput(f"json: cannot unmarshal {kind} into Go {target} of type {go_type}")
 
 
 def kind_of(value: Any) -> str:

@@ -46,6 +46,9 @@ class Messages:
         if isinstance(event, events.StageFinished):
             if self._aux:
                 yield line(wire.aux_message(str(event.image)))
+        elif isinstance(event, events.Squashed):
+            if self._aux:
+                yield line(wire.squashed_message(str(event.image)))
         elif isinstance(event, events.Status):
             yield line(_status(event))
         else:

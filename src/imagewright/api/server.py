@@ -38,7 +38,12 @@ _log = structlog.get_logger("imagewright.api")
 
 
 def serve(
-    engine: EngineProtocol, hosts: Sequence[str], *, group: str = "docker", ready: Callable[[], None] | None = None
+    engine: EngineProtocol,
+    hosts: Sequence[str],
+    *,
+    group: str = "docker",
+    experimental: bool = False,
+    ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve the Engine API for `engine` on `hosts` until SIGTERM or SIGINT; call from the main thread.
 
@@ -61,7 +66,7 @@ def serve(
 
         for number in signals:
             loop.add_signal_handler(number, handle)
-        await listen(engine, hosts, stop=stop, group=group, ready=ready)
+        await listen(engine, hosts, stop=stop, group=group, experimental=experimental, ready=ready)
 
     asyncio.run(run())
 
@@ -72,6 +77,7 @@ async def listen(
     *,
     stop: asyncio.Event,
     group: str = "docker",
+    experimental: bool = False,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Do what `serve` does, until `stop` is set."""
@@ -79,7 +85,7 @@ async def listen(
     if not paths:
         raise InvalidInput("no host to listen on")
     runner = web.AppRunner(
-        make_app(engine),
+        make_app(engine, experimental=experimental),
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
         max_line_size=_LINE_LIMIT,

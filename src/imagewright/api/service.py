@@ -108,12 +108,13 @@ class Service:
     """What the endpoints of one application share.
 
     `facts` are what the engine said of its machine at the start. `nonce` is of this application alone: what the engine
-    counts may start anew after a crash.
+    counts may start anew after a crash. `experimental` is whether the daemon does what the engine calls so.
     """
 
     engine: EngineProtocol
     threads: Threads
     facts: EngineInfo
+    experimental: bool = False
     listing: Listing = field(default_factory=Listing)
     gate: Gate = field(default_factory=Gate)
     jobs: Jobs = field(default_factory=Jobs)

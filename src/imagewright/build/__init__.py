@@ -1,6 +1,6 @@
 """From a request and a build context to an image: the steps that a plan's ops stand for."""
 
 from imagewright.build.builder import Builder
-from imagewright.build.request import BuildRequest, Network
+from imagewright.build.request import BuildRequest, Network, Surroundings
 
-__all__ = ["BuildRequest", "Builder", "Network"]
+__all__ = ["BuildRequest", "Builder", "Network", "Surroundings"]

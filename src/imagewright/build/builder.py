@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
@@ -10,12 +11,13 @@ from imagewright.build.context import read_context
 from imagewright.build.flights import Flights
 from imagewright.build.request import BuildRequest
 from imagewright.build.running import Runner
+from imagewright.build.squashing import squash, start_of
 from imagewright.build.state import State
 from imagewright.build.steps import Settings, Steps
 from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import parse
 from imagewright.errors import DockerfileError
-from imagewright.events import BuildWarning, Built, Event, Reporter, Status, StepStarted, Tagged
+from imagewright.events import BuildWarning, Built, Event, Reporter, Squashed, Status, StepStarted, Tagged
 from imagewright.oci import Digest, Platform
 from imagewright.plan import Base, Image, Plan
 from imagewright.plan import compile as compile_plan
@@ -87,6 +89,7 @@ class Builder:
                     directory=tempfile.mkdtemp(dir=directory),
                     platform=platform,
                     network=request.network_mode,
+                    surroundings=request.surroundings,
                     no_cache=request.no_cache,
                     remove=request.remove,
                     force_remove=request.force_remove,
@@ -102,7 +105,12 @@ class Builder:
             finally:
                 transcript.close()
             cancellation.check()
-            return self._conclude(plan, states[plan.target], request, report)
+            result = states[plan.target]
+            if request.squash and result.image is not None:
+                image = squash(self._store, states[start_of(plan, plan.target)], result)
+                report(Squashed(image))
+                result = replace(result, image=image)
+            return self._conclude(plan, result, request, report)
 
     def _resolve(
         self,

@@ -7,10 +7,25 @@ from typing import Literal
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 from imagewright.registry import Keychain, no_credentials
+from imagewright.sandbox import Limits
 
-__all__ = ["BuildRequest", "Network"]
+__all__ = ["BuildRequest", "Network", "Surroundings"]
 
 Network = Literal["default", "none", "host"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every RUN of a build finds around it.
+
+    `shm_size` is in bytes; `extra_hosts` are `name:address`. What of these cannot be is an error of
+    the first step that needs a container, as with the engine: a build without such steps does not look at them. None of
+    them is part of a step's cache key, since the engine's is not either, and what they are has to do with the machine.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    shm_size: int = 64 << 20
+    extra_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +35,8 @@ class BuildRequest:
     `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
     number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
-    With `pull` the registry is asked for images that are here, too; `keychain` says who asks.
+    `squash` makes one layer of those that the build adds to its base. With `pull` the registry is
+    asked for images that are here, too; `keychain` says who asks.
     """
 
     dockerfile: str = ""
@@ -33,5 +49,7 @@ class BuildRequest:
     force_remove: bool = False
     platform: Platform | None = None
     network_mode: Network = "default"
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    squash: bool = False
     pull: bool = False
     keychain: Keychain = field(default=no_credentials, repr=False, compare=False)

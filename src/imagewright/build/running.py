@@ -7,24 +7,24 @@ from functools import partial
 from typing import Protocol
 
 from imagewright.build.copying import read_accounts
-from imagewright.build.request import Network
+from imagewright.build.request import Network, Surroundings
 from imagewright.cancellation import Cancellation
 from imagewright.errors import RunFailed
 from imagewright.events import Output, Reporter
 from imagewright.filesystem import Layer
 from imagewright.oci import Digest
 from imagewright.plan import RunCommand
-from imagewright.sandbox import OutputSink, RunRequest, capture, unpack
+from imagewright.sandbox import OutputSink, RunRequest, capture, check_limits, unpack
 from imagewright.store import Store
 
-__all__ = ["Changes", "Runner", "left_behind", "run_command"]
+__all__ = ["Changes", "Runner", "check_surroundings", "left_behind", "run_command"]
 
 
 class Runner(Protocol):
     """Whoever can run a process in a container."""
 
     def run(self, request: RunRequest, *, output: OutputSink, cancellation: Cancellation) -> int:
-        """Run `request` to its end and return the exit code."""
+        """Run `request` to its end and return the exit code; `RunFailed` if there is more to say of a failure."""
         ...
 
 
@@ -44,6 +44,7 @@ def run_command(
     runner: Runner,
     container: str,
     network: Network,
+    surroundings: Surroundings,
     directory: str,
     report: Reporter,
     cancellation: Cancellation,
@@ -53,6 +54,7 @@ def run_command(
     Raises `RunFailed` with the engine's text if the process ends with a code that is not zero, and what the runner
     raises; `left_behind` then returns what was changed until then.
     """
+    hosts = check_surroundings(surroundings)
     tree = store.tree(diff_ids)
     user = read_accounts(tree).resolve_user(op.user)
     unpacking = partial(unpack, cancellation=cancellation)
@@ -73,13 +75,25 @@ def run_command(
         root=tree,
         network=network,
         scripts=_scripts(op),
+        limits=surroundings.limits,
+        shm_size=surroundings.shm_size,
+        extra_hosts=hosts,
     )
-    exit_code = runner.run(
-        request, output=lambda channel, data: report(Output(channel, data)), cancellation=cancellation
-    )
+    message = f"The command '{' '.join(op.argv)}' returned a non-zero code"
+    try:
+        exit_code = runner.run(
+            request, output=lambda channel, data: report(Output(channel, data)), cancellation=cancellation
+        )
+    except RunFailed as error:
+        raise RunFailed(f"{message}: {error.exit_code}: {error}", exit_code=error.exit_code) from error
     if exit_code:
-        raise RunFailed(f"The command '{' '.join(op.argv)}' returned a non-zero code: {exit_code}", exit_code=exit_code)
+        raise RunFailed(f"{message}: {exit_code}", exit_code=exit_code)
     return Changes(capture(upper, tree, cancellation=cancellation), upper)
+
+
+def check_surroundings(surroundings: Surroundings) -> tuple[tuple[str, str], ...]:
+    """Return the extra hosts as (name, address); raise `InvalidInput` with the engine's text for what cannot be."""
+    return check_limits(surroundings.limits, shm_size=surroundings.shm_size, extra_hosts=surroundings.extra_hosts)
 
 
 def left_behind(diff_ids: Sequence[Digest], *, store: Store, directory: str, cancellation: Cancellation) -> Changes:

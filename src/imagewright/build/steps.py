@@ -3,14 +3,14 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
 from imagewright.build.flights import Flights
 from imagewright.build.remains import Remains
-from imagewright.build.request import Network
-from imagewright.build.running import Runner, run_command
+from imagewright.build.request import Network, Surroundings
+from imagewright.build.running import Runner, check_surroundings, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
 from imagewright.errors import DockerfileError, InvalidInput
@@ -52,6 +52,7 @@ class Settings:
     directory: str
     platform: Platform
     network: Network = "default"
+    surroundings: Surroundings = field(default_factory=Surroundings)
     no_cache: bool = False
     remove: bool = True
     force_remove: bool = False
@@ -216,6 +217,7 @@ class Steps:
         """Carry out an op for which the engine makes a container, and keep or remove that container as asked."""
         container = self._new_id()
         directory = self._scratch()
+        check_surroundings(self._settings.surroundings)
         remains = Remains(
             container,
             node,
@@ -268,6 +270,7 @@ class Steps:
                     runner=self._runner,
                     container=container,
                     network=self._settings.network,
+                    surroundings=self._settings.surroundings,
                     directory=directory,
                     report=report,
                     cancellation=cancellation,

@@ -14,6 +14,7 @@ from imagewright.events import (
     ContainerStarted,
     Event,
     Output,
+    Squashed,
     StageFinished,
     Status,
     StepFinished,
@@ -105,7 +106,7 @@ def show_event(display: Display, event: Event) -> None:
             display.detail(f"Removing intermediate container {container[:12]}")
         case StepFinished(image):
             display.step_done(image.short if image else "")
-        case StageFinished():
+        case StageFinished() | Squashed():
             pass
         case Built(image):
             display.note(f"Successfully built {image.short}")

@@ -22,7 +22,8 @@ __all__ = ["command"]
 )
 @click.option("--data-root", default=DEFAULT_DATA_ROOT, show_default=True, metavar="DIR", help="Where images are kept.")
 @click.option("--runtime", metavar="PROGRAM", help="OCI runtime for RUN. [default: runc or crun]")
-def command(*, hosts: Sequence[str], data_root: str, runtime: str | None) -> None:
+@click.option("--experimental", is_flag=True, help="Do what the Docker engine calls experimental: squash.")
+def command(*, hosts: Sequence[str], data_root: str, runtime: str | None, experimental: bool) -> None:
     """Run the engine behind the Docker Engine HTTP API, until a signal ends it."""
     for host in hosts:
         # A wrong address is said before a store is opened for it.
@@ -31,4 +32,4 @@ def command(*, hosts: Sequence[str], data_root: str, runtime: str | None) -> Non
     from imagewright.engine import Engine  # noqa: PLC0415
 
     with Engine(data_root, runtime=runtime) as engine:
-        serve(engine, hosts)
+        serve(engine, hosts, experimental=experimental)

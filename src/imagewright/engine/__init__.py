@@ -9,11 +9,12 @@
         print(image, [summary.tags for summary in engine.list()])
 """
 
-from imagewright.build import BuildRequest, Network
+from imagewright.build import BuildRequest, Network, Surroundings
 from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
 from imagewright.engine.info import EngineInfo
+from imagewright.sandbox import Limits, Ulimit
 from imagewright.store import (
     Container,
     DiskUsage,
@@ -40,9 +41,12 @@ __all__ = [
     "ImageQuery",
     "ImageSummary",
     "LogLine",
+    "Limits",
     "Network",
     "Process",
     "Pruned",
     "Removal",
     "StoredImage",
+    "Surroundings",
+    "Ulimit",
 ]

@@ -7,6 +7,7 @@ lacks for it.
 
 from imagewright.sandbox.capturing import capture
 from imagewright.sandbox.doctor import Finding, probe
+from imagewright.sandbox.limits import check_limits
 from imagewright.sandbox.request import Channel, Limits, Network, OutputSink, RunRequest, Ulimit
 from imagewright.sandbox.run import Sandbox
 from imagewright.sandbox.unpacking import unpack
@@ -21,6 +22,7 @@ __all__ = [
     "Sandbox",
     "Ulimit",
     "capture",
+    "check_limits",
     "probe",
     "unpack",
 ]

@@ -18,6 +18,17 @@ _ETC_FILES = ("hosts", "hostname", "resolv.conf")
 _RESOLV_CONF = "/etc/resolv.conf"
 
 
+class _Linux(msgspec.Struct):
+    cgroupsPath: str = ""  # noqa: N815 - as the document has it
+
+
+class _Document(msgspec.Struct):
+    linux: _Linux
+
+
+_decoder = msgspec.json.Decoder(_Document)
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bundle in `directory` (absolute), whose last component is the container's id."""
@@ -43,6 +54,14 @@ class Bundle:
     def started(self) -> bool:
         """Whether the process of the container has been started."""
         return os.path.exists(f"{self.directory}/pid")
+
+    def cgroup(self) -> str:
+        """Return the name of the container's control group, "" if that is not written down."""
+        try:
+            with open(f"{self.directory}/config.json", "rb") as document:
+                return _decoder.decode(document.read()).linux.cgroupsPath
+        except (OSError, msgspec.DecodeError):
+            return ""
 
     def log(self) -> bytes:
         """Return what the runtime wrote of itself."""

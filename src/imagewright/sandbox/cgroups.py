@@ -34,6 +34,27 @@ class Hierarchies:
                 names |= frozenset(file.read().split())
         return names
 
+    def counts_swap(self) -> bool:
+        """Whether memory and swap can be limited together; version 2 always can."""
+        root = self._root_of("memory")
+        return not root or os.path.exists(f"{root}/memory.memsw.limit_in_bytes")
+
+    def memory_kills(self, cgroup: str) -> int:
+        """Return how many processes of `cgroup` were killed because it went over its memory limit; 0 if it is gone."""
+        root = self._root_of("memory")
+        path = f"{root}{cgroup}/memory.oom_control" if root else f"{self.unified}{cgroup}/memory.events"
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+        return 0
+
+    def available(self, what: str) -> str:
+        """Return the list of `cpus` or `mems` (memory nodes) that there are, such as `0-3,5`; "" if nobody says."""
+        root = self._root_of("cpuset")
+        path = f"{root}/cpuset.{what}" if root else f"{self.unified}/cpuset.{what}.effective"
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            return file.read().strip()
+        return ""
+
     def kill(self, cgroup: str) -> bool:
         """Send SIGKILL to every process below `cgroup` once; return whether there was one. Raises nothing."""
         found = False
@@ -78,6 +99,10 @@ class Hierarchies:
     def find(self, prefix: str) -> set[str]:
         """Return the names of the groups, of any hierarchy, that begin with `prefix` (`/` and more of a name)."""
         return {f"/{name}" for root in self._roots() for name in os.listdir(root) if f"/{name}".startswith(prefix)}
+
+    def _root_of(self, controller: str) -> str:
+        """Return the mount point of the version 1 hierarchy with `controller`, "" if there is none."""
+        return next((mountpoint for mountpoint, names in self.legacy if controller in names), "")
 
     def _roots(self) -> list[str]:
         return [mountpoint for mountpoint, _ in self.legacy] + ([self.unified] if self.unified else [])

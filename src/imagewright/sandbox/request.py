@@ -28,8 +28,10 @@ class Ulimit:
 class Limits:
     """What the processes of one RUN may use together; 0 and `""` mean "as the machine has it".
 
-    `memory` and `memory_swap` (memory and swap together, -1 for no limit) in bytes, `cpu_period` and `cpu_quota` in
-    microseconds, `cpu_shares` relative to 1024.
+    `memory` and `memory_swap` (memory and swap together, negative for no limit) in bytes, `cpu_period` and `cpu_quota`
+    in microseconds, `cpu_shares` relative to 1024. `cgroup_parent` is the control group, seen from the root of each
+    hierarchy, that the container's own is made in; it is made if it is missing, and stays. `check_limits` says which
+    values cannot be.
     """
 
     memory: int = 0
@@ -39,6 +41,7 @@ class Limits:
     cpu_quota: int = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
+    cgroup_parent: str = ""
     pids: int = 4096
     ulimits: tuple[Ulimit, ...] = ()
 

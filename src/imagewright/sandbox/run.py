@@ -13,15 +13,16 @@ from types import TracebackType
 from typing import Self
 
 from imagewright.cancellation import Cancellation
-from imagewright.errors import Conflict, InvalidInput, SystemFailure
+from imagewright.errors import Conflict, InvalidInput, RunFailed, SystemFailure
 from imagewright.sandbox.bundle import Bundle
 from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
+from imagewright.sandbox.limits import clean_parent, possible_limits
 from imagewright.sandbox.network import SlirpNetwork
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
-from imagewright.sandbox.runtime import environment, find_runtime, run_arguments
+from imagewright.sandbox.runtime import environment, find_runtime, keeps_cgroups, run_arguments
 
 __all__ = ["Sandbox"]
 
@@ -44,6 +45,7 @@ class Sandbox:
         self._cgroup_prefix = f"/imagewright-{sha256(os.fsencode(self._state_root)).hexdigest()[:12]}-"
         self._hierarchies: Hierarchies | None = None
         self._ending: list[SlirpNetwork] = []
+        self._keeping: dict[str, bool] = {}
         self._lock = threading.Lock()
 
     def run(self, request: RunRequest, *, output: OutputSink, cancellation: Cancellation) -> int:
@@ -52,13 +54,12 @@ class Sandbox:
         `output` is called in the calling thread. When this returns or raises, no process, mount, cgroup or file of the
         container is left but `request.upper`, and perhaps a network helper that has been killed. Raises `Cancelled`
         when cancelled, what `output` raised (the container is killed first), `SystemFailure` with the engine's text if
-        the process cannot be started, and `InvalidInput` for a request that is refused.
+        the process cannot be started or a limit cannot be set here, `InvalidInput` for a request that is refused, and
+        `RunFailed`, which says so, if the exit code is not zero and processes were killed for the memory limit.
         """
         cancellation.check()
         cwd = _check(request)
-        if "pids" not in self._find_hierarchies().controllers():
-            # A precaution that this machine cannot take should not keep it from building.
-            request = replace(request, limits=replace(request.limits, pids=0))
+        request = replace(request, limits=possible_limits(request.limits, self._find_hierarchies()))
         runtime = find_runtime(self._runtime)
         stop = StopSignal()
         forget = cancellation.on_cancel(stop.set)
@@ -81,8 +82,16 @@ class Sandbox:
                     if network is not None:
                         network.wait_ready()
 
-                command = run_arguments(runtime, self._state_root, bundle.directory, request.container_id)
-                return container.run(command, self._environment, prepare, output)
+                limit = request.limits.memory
+                keep = limit > 0 and self._keeps_cgroups(runtime)
+                command = run_arguments(runtime, self._state_root, bundle.directory, request.container_id, keep=keep)
+                exit_code = container.run(command, self._environment, prepare, output)
+                if exit_code and keep and self._find_hierarchies().memory_kills(cgroup):
+                    raise RunFailed(
+                        f"a process was killed because the memory limit of {limit} bytes was reached",
+                        exit_code=exit_code,
+                    )
+                return exit_code
         finally:
             forget()
             stop.close()
@@ -108,7 +117,7 @@ class Sandbox:
     @contextlib.contextmanager
     def _cgroup(self, request: RunRequest) -> Iterator[str]:
         """Yield the name of the container's control group, and see that it is gone at the end."""
-        cgroup = self._cgroup_prefix + request.container_id
+        cgroup = clean_parent(request.limits.cgroup_parent) + self._cgroup_prefix + request.container_id
         try:
             yield cgroup
         finally:
@@ -137,10 +146,27 @@ class Sandbox:
         hierarchies = self._find_hierarchies()
         # The runtime first, or it would go on making the container whose processes are being killed.
         ended = end_processes(self._state_root)
-        if not ended or not all(map(hierarchies.remove, hierarchies.find(self._cgroup_prefix))):
+        groups = hierarchies.find(self._cgroup_prefix) | self._groups_elsewhere()
+        if not ended or not all(map(hierarchies.remove, groups)):
             raise SystemFailure("a container of an earlier run cannot be ended")
         for name in ("bundles", "runtime"):
             shutil.rmtree(f"{self._state_root}/{name}", ignore_errors=True)
+
+    def _groups_elsewhere(self) -> set[str]:
+        """Return the control groups of left-over bundles, which need not be where `Hierarchies.find` looks."""
+        groups = set()
+        with contextlib.suppress(FileNotFoundError):
+            for container_id in os.listdir(f"{self._state_root}/bundles"):
+                group = Bundle(f"{self._state_root}/bundles/{container_id}").cgroup()
+                if group.endswith(self._cgroup_prefix + container_id):
+                    groups.add(group)
+        return groups
+
+    def _keeps_cgroups(self, runtime: str) -> bool:
+        with self._lock:
+            if runtime not in self._keeping:
+                self._keeping[runtime] = keeps_cgroups(runtime)
+            return self._keeping[runtime]
 
     @property
     def runtime(self) -> str:
@@ -181,6 +207,9 @@ def _check(request: RunRequest) -> str:
     for text in (*request.argv, *request.env, request.cwd):
         if "\0" in text:
             raise InvalidInput("a command, its environment and its working directory cannot hold NUL characters")
+    if request.limits.cpu_shares < 0:
+        raise InvalidInput("shares: invalid argument")
+    clean_parent(request.limits.cgroup_parent)
     return posixpath.normpath(f"/{request.cwd.lstrip('/')}")
 
 

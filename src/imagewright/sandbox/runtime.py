@@ -5,18 +5,21 @@ https://github.com/opencontainers/runc/blob/main/man/runc-run.8.md
 
 import os
 import shutil
+import subprocess
 
 import msgspec
 
 from imagewright.errors import SystemFailure
+from imagewright.sandbox.failures import creation_failure
 
-__all__ = ["MARKER", "architecture", "environment", "failure_text", "find_runtime", "run_arguments"]
+__all__ = ["MARKER", "architecture", "environment", "failure_text", "find_runtime", "keeps_cgroups", "run_arguments"]
 
 # Programs that a sandbox starts carry this variable, with its state root as value: recovery finds them by it.
 MARKER = "IMAGEWRIGHT_SANDBOX"
 
 _RUNTIMES = ("runc", "crun")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_HELP_SECONDS = 10.0
 _PREFIXES = ("runc run failed: ", "runc create failed: ")
 
 
@@ -48,14 +51,27 @@ def environment(state_root: str) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), MARKER: state_root}
 
 
-def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str) -> list[str]:
-    """Return the command that runs the container of `bundle` and ends as it ends."""
+def keeps_cgroups(runtime: str) -> bool:
+    """Whether `runtime`, a path, can leave the control group of a container that has ended; takes milliseconds."""
+    try:
+        result = subprocess.run([runtime, "run", "--help"], capture_output=True, timeout=_HELP_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"--keep" in result.stdout
+
+
+def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str, *, keep: bool = False) -> list[str]:
+    """Return the command that runs the container of `bundle` and ends as it ends.
+
+    With `keep` the container's control group stays, to be asked what happened, and somebody else has to remove it.
+    """
     return [
         runtime,
         f"--root={state_root}/runtime",
         f"--log={bundle}/log",
         "--log-format=json",
         "run",
+        *(["--keep"] if keep else []),
         f"--bundle={bundle}",
         f"--pid-file={bundle}/pid",
         container_id,
@@ -75,4 +91,4 @@ def failure_text(log: bytes, bundle: str) -> str:
     for prefix in _PREFIXES:
         reason = reason.removeprefix(prefix)
     reason = reason.replace(bundle, "")
-    return f"failed to create shim task: OCI runtime create failed: runc create failed: {reason}: unknown"
+    return creation_failure(reason)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from imagewright.errors import InvalidInput
+from imagewright.sandbox.failures import creation_failure
 from imagewright.sandbox.request import Limits, Network, Ulimit
 from imagewright.sandbox.seccomp import seccomp_profile
 
@@ -114,14 +115,15 @@ def _process(run: ContainerSpec) -> dict[str, Any]:
             "inheritable": [],
             "ambient": [],
         },
-        "rlimits": [_rlimit(ulimit) for ulimit in run.limits.ulimits],
+        # Of two for one resource the last counts, as for the engine.
+        "rlimits": list({limit["type"]: limit for limit in map(_rlimit, run.limits.ulimits)}.values()),
         "noNewPrivileges": False,
     }
 
 
 def _rlimit(ulimit: Ulimit) -> dict[str, Any]:
-    if ulimit.name not in _ULIMITS:
-        raise InvalidInput(f"wrong rlimit value: RLIMIT_{ulimit.name.upper()}")
+    if ulimit.name.lower() not in _ULIMITS:
+        raise InvalidInput(creation_failure(f"wrong rlimit value: RLIMIT_{ulimit.name.upper()}"))
     return {
         "type": f"RLIMIT_{ulimit.name.upper()}",
         "soft": ulimit.soft if ulimit.soft >= 0 else _UNLIMITED,

@@ -21,8 +21,8 @@ CLI_20 = (
 )
 DOCKER_PY = "t=a&q=False&nocache=False&rm=True&forcerm=False&pull=False&dockerfile=Dockerfile"
 NOTHING = (
-    "remote=&session=&pull=0&cachefrom=null&memory=&memswap=-1&shmsize=67108864&extrahosts=&ulimits=%5B%5D&outputs=null"
-    "&buildargs=null&labels=null&t=&isolation=default&platform=&squash=0&version=&networkmode=&unknown=1&memory=abc"
+    "remote=&session=&pull=0&cachefrom=null&memory=&memswap=0&shmsize=67108864&ulimits=%5B%5D&outputs=null"
+    "&buildargs=null&labels=null&t=&isolation=default&platform=&squash=0&version=&networkmode=&unknown=1"
 )
 
 
@@ -110,15 +110,15 @@ def test_networks(mode: str, network: str) -> None:
         ),
         ("labels={", "error reading labels: unexpected end of JSON input"),
         ("ulimits=x", "error reading ulimit settings: invalid character 'x' looking for beginning of value"),
-        ("cachefrom=x", "invalid character 'x' looking for beginning of value"),
-        ("outputs=x", "invalid character 'x' looking for beginning of value"),
+        ("cachefrom=x", "cachefrom: invalid character 'x' looking for beginning of value"),
+        ("outputs=x", "outputs: invalid character 'x' looking for beginning of value"),
         ("t=UPPER:1", "invalid reference format: repository name must be lowercase"),
         ("t=a+b", "invalid reference format"),
         ("t=a:", "invalid reference format"),
         (f"t=a@sha256:{'0' * 64}", "build tag cannot contain a digest"),
         (f"t={'a' * 64}", f"invalid repository name ({'a' * 64}), cannot specify 64-byte hexadecimal strings"),
-        ("shmsize=abc", 'strconv.ParseInt: parsing "abc": invalid syntax'),
-        ("shmsize=1.5", 'strconv.ParseInt: parsing "1.5": invalid syntax'),
+        ("shmsize=abc", 'shmsize: strconv.ParseInt: parsing "abc": invalid syntax'),
+        ("shmsize=1.5", 'shmsize: strconv.ParseInt: parsing "1.5": invalid syntax'),
         ("isolation=foo", 'Unsupported isolation: "foo"'),
         ("platform=foo/bar/baz/qux", '"foo/bar/baz/qux": cannot parse platform specifier: invalid argument'),
         ("version=3", 'invalid version "3"'),
@@ -142,17 +142,6 @@ def test_what_cannot_be(text: str, message: str) -> None:
         ("remote", "http://x"),
         ("session", "abc"),
         ("cachefrom", '["x"]'),
-        ("memory", "67108864"),
-        ("memswap", "1"),
-        ("cpushares", "2"),
-        ("cpuperiod", "1"),
-        ("cpuquota", "1"),
-        ("cpusetcpus", "0"),
-        ("cpusetmems", "0"),
-        ("cgroupparent", "x"),
-        ("shmsize", "1"),
-        ("extrahosts", "foo:1.2.3.4"),
-        ("ulimits", '[{"Name":"nofile","Hard":200,"Soft":100}]'),
         ("outputs", "[{}]"),
     ],
 )

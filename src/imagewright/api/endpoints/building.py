@@ -29,7 +29,7 @@ async def build(call: Call) -> web.StreamResponse:
     """Build an image from the request's body, and tell about it while it is done."""
     machine = Platform("linux", call.service.facts.architecture)
     credentials = parse_config_header(call.request.headers.get("X-Registry-Config", ""))
-    options = parse_build(call.query, call.version, machine, credentials)
+    options = parse_build(call.query, call.version, machine, credentials, experimental=call.service.experimental)
     work = _quiet if options.quiet else _loud
     async with call.service.gate.passing(call):
         return await stream(

@@ -49,7 +49,12 @@ async def options(_call: Call) -> web.Response:
 async def version(call: Call) -> web.Response:
     """Tell the versions."""
     return json_answer(
-        wire.version_information(call.service.facts, release=__version__, python=platform.python_version())
+        wire.version_information(
+            call.service.facts,
+            release=__version__,
+            python=platform.python_version(),
+            experimental=call.service.experimental,
+        )
     )
 
 
@@ -57,7 +62,13 @@ async def information(call: Call) -> web.Response:
     """Tell what there is, of what, on which machine."""
     info = await call.service.threads.run(call.engine.info)
     return json_answer(
-        wire.system_information(info, now_ns=time.time_ns(), host=socket.gethostname(), release=__version__)
+        wire.system_information(
+            info,
+            now_ns=time.time_ns(),
+            host=socket.gethostname(),
+            release=__version__,
+            experimental=call.service.experimental,
+        )
     )
 
 

@@ -12,6 +12,7 @@ from imagewright.api.wire.messages import (
     error,
     error_message,
     event_message,
+    squashed_message,
     status_message,
     stream_message,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "pruned",
     "removals",
     "search_result",
+    "squashed_message",
     "status_message",
     "stream_message",
     "system_information",

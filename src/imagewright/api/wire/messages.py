@@ -3,7 +3,15 @@
 from imagewright.api.wire.document import SECOND, Document
 from imagewright.engine import Happening
 
-__all__ = ["aux_message", "error", "error_message", "event_message", "status_message", "stream_message"]
+__all__ = [
+    "aux_message",
+    "error",
+    "error_message",
+    "event_message",
+    "squashed_message",
+    "status_message",
+    "stream_message",
+]
 
 
 def error(message: str) -> Document:
@@ -19,6 +27,11 @@ def stream_message(text: str) -> Document:
 def aux_message(image_id: str) -> Document:
     """Return the message that names the image a stage came to."""
     return {"aux": {"ID": image_id}}
+
+
+def squashed_message(image_id: str) -> Document:
+    """Return the message that names the image that a build's layers were squashed into."""
+    return {"id": "moby.image.id", "aux": {"ID": image_id}}
 
 
 def error_message(message: str, code: int | None = None) -> Document:

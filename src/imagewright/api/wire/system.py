@@ -26,7 +26,9 @@ _KERNEL_ABILITIES = (
 )
 
 
-def system_information(info: EngineInfo, *, now_ns: int, host: str, release: str) -> Document:
+def system_information(
+    info: EngineInfo, *, now_ns: int, host: str, release: str, experimental: bool = False
+) -> Document:
     """Return what `docker info` shows; `host` is the machine's name, `release` the version of the daemon."""
     return {
         "ID": info.id,
@@ -60,7 +62,7 @@ def system_information(info: EngineInfo, *, now_ns: int, host: str, release: str
         "NoProxy": "",
         "Name": host,
         "Labels": [],
-        "ExperimentalBuild": False,
+        "ExperimentalBuild": experimental,
         "ServerVersion": release,
         "Runtimes": {info.runtime: {"path": info.runtime}},
         "DefaultRuntime": info.runtime,
@@ -73,7 +75,7 @@ def system_information(info: EngineInfo, *, now_ns: int, host: str, release: str
     }
 
 
-def version_information(info: EngineInfo, *, release: str, python: str) -> Document:
+def version_information(info: EngineInfo, *, release: str, python: str, experimental: bool = False) -> Document:
     """Return what `docker version` shows of the daemon; `python` is the version of the interpreter."""
     facts = {
         "ApiVersion": str(MAXIMUM),
@@ -85,12 +87,14 @@ def version_information(info: EngineInfo, *, release: str, python: str) -> Docum
         "KernelVersion": info.kernel,
         "BuildTime": "",
     }
-    details = {**facts, "Experimental": "false", "PythonVersion": python}
+    details = {**facts, "Experimental": str(experimental).lower(), "PythonVersion": python}
     return {
         "Platform": {"Name": "imagewright"},
         "Components": [{"Name": "Engine", "Version": release, "Details": details}],
         "Version": release,
         **facts,
+        # Left out where it is false, as Go does it.
+        **({"Experimental": True} if experimental else {}),
     }
 
 
