@@ -50,7 +50,7 @@ def parse_build(
     _check_resources(query, version)
     build_args = _json(query, "buildargs", "map[string]*string", "error reading build args: ") or {}
     labels = _json(query, "labels", "map[string]string", "error reading labels: ") or {}
-    _json(query, "cachefrom", "[]string")
+    cache_from = _json(query, "cachefrom", "[]string") or ()
     _check_builder(query)
     tags = _tags(query.get_all("t"))
     platform = parse_platform(query, version, machine)
@@ -68,6 +68,7 @@ def parse_build(
         platform=platform,
         network_mode=_network(query.get("networkmode")),
         pull=query.boolean("pull"),
+        cache_from=tuple(cache_from),
         keychain=credentials.get,
     )
     return BuildOptions(request, query.boolean("q"))
@@ -161,7 +162,6 @@ def _nothing(query: Query, name: str) -> bool:
 _HARMLESS: dict[str, Callable[[Query, str], bool]] = {
     "remote": _blank,
     "session": _blank,
-    "cachefrom": _nothing,
     "memory": _zero,
     # -1 is no limit, which is what there is.
     "memswap": lambda query, name: query.integer_or_zero(name) in {0, -1},
