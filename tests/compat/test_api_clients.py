@@ -121,7 +121,6 @@ def test_build_with_everything_that_works(docker: Docker) -> None:
     [
         ("--memory 64m", "the build parameter memory is not supported yet"),
         ("--add-host foo:1.2.3.4", "the build parameter extrahosts is not supported yet"),
-        ("--cache-from x", "the build parameter cachefrom is not supported yet"),
         ("--ulimit nofile=1", "the build parameter ulimits is not supported yet"),
     ],
 )

@@ -56,7 +56,7 @@ def parse_build(
     surroundings = parse_surroundings(query)
     build_args = _json(query, "buildargs", "map[string]*string", "error reading build args: ") or {}
     labels = _json(query, "labels", "map[string]string", "error reading labels: ") or {}
-    _json(query, "cachefrom", "[]string")
+    cache_from = _json(query, "cachefrom", "[]string") or ()
     _check_builder(query)
     if query.boolean("squash") and not experimental:
         raise InvalidInput("squash is only supported with experimental mode")
@@ -78,6 +78,7 @@ def parse_build(
         surroundings=surroundings,
         squash=query.boolean("squash"),
         pull=query.boolean("pull"),
+        cache_from=tuple(cache_from),
         keychain=credentials.get,
     )
     return BuildOptions(request, query.boolean("q"))
@@ -161,7 +162,6 @@ def _nothing(query: Query, name: str) -> bool:
 _HARMLESS: dict[str, Callable[[Query, str], bool]] = {
     "remote": _blank,
     "session": _blank,
-    "cachefrom": _nothing,
     "outputs": _nothing,
 }
 

@@ -1,5 +1,6 @@
 """One build, from request to image."""
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import BinaryIO, cast
 from imagewright.archive import Readable
 from imagewright.build.context import read_context
 from imagewright.build.flights import Flights
+from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.request import BuildRequest
 from imagewright.build.running import Runner
 from imagewright.build.squashing import squash, start_of
@@ -16,13 +18,13 @@ from imagewright.build.state import State
 from imagewright.build.steps import Settings, Steps
 from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import parse
-from imagewright.errors import DockerfileError
+from imagewright.errors import Cancelled, DockerfileError, ImagewrightError
 from imagewright.events import BuildWarning, Built, Event, Reporter, Squashed, Status, StepStarted, Tagged
-from imagewright.oci import Digest, Platform
+from imagewright.oci import Digest, ImageConfig, Platform
 from imagewright.plan import Base, Image, Plan
 from imagewright.plan import compile as compile_plan
 from imagewright.solve import Transcript, solve
-from imagewright.store import Store
+from imagewright.store import Lease, Store
 
 __all__ = ["Builder"]
 
@@ -79,6 +81,7 @@ class Builder:
                 if isinstance(node.op, Image):
                     for diff_id in node.op.base.config.diff_ids:
                         lease.keep(diff_id)
+            imported = self._import_cache(request, lease, report, cancellation)
             _preface(plan, report)
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             steps = Steps(
@@ -97,6 +100,7 @@ class Builder:
                 transcript=transcript,
                 arrivals=arrivals,
                 flights=self._flights,
+                imported=imported,
                 clock=self._clock,
                 new_id=self._new_id,
             )
@@ -131,6 +135,26 @@ class Builder:
         base = self._find(name, platform, request, hold, cancellation)
         arrivals.setdefault(base.image_id, []).extend(told)
         return base
+
+    def _import_cache(
+        self, request: BuildRequest, lease: Lease, report: Reporter, cancellation: Cancellation
+    ) -> ImportedCache:
+        """Return the cache of the images that `request` names for it; one that cannot be had is told and left out."""
+        images: list[ImageConfig] = []
+        # An image that is here will do: `pull` is about what the result is made from.
+        asked = dataclasses.replace(request, pull=False)
+        for name in dict.fromkeys(() if request.no_cache else filter(None, request.cache_from)):
+            try:
+                config = self._find(name, self._platform, asked, report, cancellation).config
+                for diff_id in config.diff_ids:
+                    lease.keep(diff_id)
+            except Cancelled:
+                raise
+            except ImagewrightError as error:
+                report(Status(f"No steps are taken from {name}: {error}"))
+            else:
+                images.append(config)
+        return ImportedCache(images, network=request.network_mode)
 
     def _conclude(self, plan: Plan, state: State, request: BuildRequest, report: Reporter) -> Digest:
         if state.image is None:

@@ -35,8 +35,8 @@ class BuildRequest:
     `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
     number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
-    `squash` makes one layer of those that the build adds to its base. With `pull` the registry is
-    asked for images that are here, too; `keychain` says who asks.
+    `squash` makes one layer of those that the build adds to its base. With `pull` the registry is asked for images that
+    are here, too; `keychain` says who asks. `cache_from` are names of images that steps may be taken from.
     """
 
     dockerfile: str = ""
@@ -52,4 +52,5 @@ class BuildRequest:
     surroundings: Surroundings = field(default_factory=Surroundings)
     squash: bool = False
     pull: bool = False
+    cache_from: tuple[str, ...] = ()
     keychain: Keychain = field(default=no_credentials, repr=False, compare=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
 from imagewright.build.flights import Flights
+from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.remains import Remains
 from imagewright.build.request import Network, Surroundings
 from imagewright.build.running import Runner, check_surroundings, run_command
@@ -74,6 +75,7 @@ class Steps:
         transcript: Transcript[Event],
         arrivals: dict[Digest, list[Event]],
         flights: Flights,
+        imported: ImportedCache,
         clock: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
@@ -84,6 +86,7 @@ class Steps:
         self._transcript = transcript
         self._arrivals = arrivals
         self._flights = flights
+        self._imported = imported
         self._clock = clock
         self._new_id = new_id
         self._selections: dict[int, Selection] = {}
@@ -159,7 +162,10 @@ class Steps:
     def _cached(self, node: Node, inputs: Sequence[State], report: Reporter) -> State | None:
         if self._settings.no_cache:
             return None
-        record = self._store.find_record(cache_key(self._leaves(node, inputs)))
+        leaves = self._leaves(node, inputs)
+        record = self._imported.find(node, inputs[0].config, self._created_by(node))
+        if record is None or (record.diff_id is not None and not self._store.has_layer(record.diff_id)):
+            record = self._store.find_record(cache_key(leaves))
         if record is None:
             return None
         report(CacheHit())
@@ -167,13 +173,20 @@ class Steps:
 
     def _commit(self, node: Node, parent: State, record: Record) -> State:
         """Return the state after `node`, its intermediate image in the store."""
-        created_by = node.created_by
-        if node.index in self._selections:
-            created_by = node.created_by_with(self._selections[node.index].label)
         config = advance(
-            parent.config, node, created_ns=record.created_ns, diff_id=record.diff_id, created_by=created_by
+            parent.config,
+            node,
+            created_ns=record.created_ns,
+            diff_id=record.diff_id,
+            created_by=self._created_by(node),
         )
         return State(config, self._store.add_image(encode_config(config), parent=parent.image))
+
+    def _created_by(self, node: Node) -> str:
+        """Return the text of the history entry of `node`, whose sources have been selected where it has some."""
+        if node.index not in self._selections:
+            return node.created_by
+        return node.created_by_with(self._selections[node.index].label)
 
     def _leaves(self, node: Node, inputs: Sequence[State]) -> dict[str, str]:
         """Return all that the result of `node` depends on, by name.

@@ -141,7 +141,6 @@ def test_what_cannot_be(text: str, message: str) -> None:
     [
         ("remote", "http://x"),
         ("session", "abc"),
-        ("cachefrom", '["x"]'),
         ("outputs", "[{}]"),
     ],
 )
