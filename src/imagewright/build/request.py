@@ -17,12 +17,14 @@ Network = Literal["default", "none", "host"]
 class BuildRequest:
     """The parameters of a build.
 
+    `remote` says where the context is: a URL of http or https, or a git repository; "" is the client.
     `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
     number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
     With `pull` the registry is asked for images that are here, too; `keychain` says who asks.
     """
 
+    remote: str = ""
     dockerfile: str = ""
     tags: tuple[Reference, ...] = ()
     target: str = ""

@@ -6,6 +6,22 @@ much, and what of it is repeated.
 
 from imagewright.remote.connection import Resolve
 from imagewright.remote.download import Download, open_url
+from imagewright.remote.git import fetch_repository
+from imagewright.remote.kinds import PREAMBLE, Kind, detect_kind
 from imagewright.remote.limits import DEFAULT_LIMITS, FetchLimits
+from imagewright.remote.repository import Repository
+from imagewright.remote.source import parse_remote
 
-__all__ = ["DEFAULT_LIMITS", "Download", "FetchLimits", "Resolve", "open_url"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "PREAMBLE",
+    "Download",
+    "FetchLimits",
+    "Kind",
+    "Repository",
+    "Resolve",
+    "detect_kind",
+    "fetch_repository",
+    "open_url",
+    "parse_remote",
+]
