@@ -16,6 +16,7 @@ from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Platform
 from imagewright.reference import Reference
 from imagewright.registry import Credential
+from imagewright.remote import parse_remote
 
 __all__ = ["BuildOptions", "parse_build", "parse_platform"]
 
@@ -65,6 +66,7 @@ def parse_build(
     _check_supported(query, version)
     force_remove = query.boolean("forcerm")
     request = BuildRequest(
+        remote=_remote(query),
         dockerfile=query.get("dockerfile"),
         tags=tags,
         target=query.get("target"),
@@ -131,6 +133,13 @@ def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
     return tuple(tags)
 
 
+def _remote(query: Query) -> str:
+    remote = query.get("remote")
+    if remote:
+        parse_remote(remote)
+    return remote
+
+
 def _network(mode: str) -> Network:
     if mode.startswith("container:"):
         raise Unsupported("the build parameter networkmode=container:... is not supported yet")
@@ -160,7 +169,6 @@ def _nothing(query: Query, name: str) -> bool:
 
 # Whether the value of a parameter that imagewright does not have asks for nothing.
 _HARMLESS: dict[str, Callable[[Query, str], bool]] = {
-    "remote": _blank,
     "session": _blank,
     "outputs": _nothing,
 }

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
-from imagewright.build.context import read_context
+from imagewright.build.context import Context, read_context
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
+from imagewright.build.remote_context import fetch_context
 from imagewright.build.request import BuildRequest
 from imagewright.build.running import Runner
 from imagewright.build.squashing import squash, start_of
@@ -60,11 +61,12 @@ class Builder:
     def build(self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
         """Build the context `stream` and return the image's id; it has its tags then, all at once.
 
-        All of `stream` is read before anything is reported. Nothing temporary is left, whatever happens; what the
+        All of `stream` is read before anything is reported; none of it where `request` says that the context is
+        elsewhere. Nothing temporary is left, whatever happens; what the
         steps made until an error stays in the cache. Raises an `ImagewrightError`.
         """
         with self._store.scratch() as directory, self._store.lease() as lease:
-            context = read_context(stream, directory, request.dockerfile)
+            context = _open_context(stream, request, directory, report, cancellation)
             cancellation.check()
             platform = request.platform or self._platform
             arrivals: dict[Digest, list[Event]] = {}
@@ -169,6 +171,14 @@ class Builder:
         for name in dict.fromkeys(reference.familiar for reference in request.tags):
             report(Tagged(name))
         return state.image
+
+
+def _open_context(
+    stream: Readable, request: BuildRequest, directory: str, report: Reporter, cancellation: Cancellation
+) -> Context:
+    if not request.remote:
+        return read_context(stream, directory, request.dockerfile)
+    return fetch_context(request.remote, directory, request.dockerfile, report=report, cancellation=cancellation)
 
 
 def _preface(plan: Plan, report: Reporter) -> None:

@@ -7,17 +7,20 @@ from imagewright.archive import Readable, Spool, decompress, read_content, read_
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import File, IgnorePatterns, Layer, Tree, Whiteout, apply, find, resolve
 
-__all__ = ["Context", "read_context"]
+__all__ = ["DOCKERFILE_LIMIT", "Context", "find_dockerfile", "read_context"]
 
-_DOCKERFILE_LIMIT = 4 << 20
+DOCKERFILE_LIMIT = 4 << 20
 _IGNORE_LIMIT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The files to copy from, and the Dockerfile: its bytes, and its name as messages have it."""
+    """The files to copy from, and the Dockerfile: its bytes, and its name as messages have it.
 
-    tree: Tree
+    `tree` is None where the client has named a Dockerfile alone, so that there is nothing to copy from.
+    """
+
+    tree: Tree | None
     dockerfile: bytes
     name: str
 
@@ -29,14 +32,18 @@ def read_context(stream: Readable, directory: str, dockerfile: str) -> Context:
     engine's texts for what is no tar, and for a Dockerfile that is missing, no regular file, or larger than 4 MiB.
     """
     with Spool(os.path.join(directory, "context.tar")) as spool:
-        tree = read_tree(decompress(stream), spool)
+        return find_dockerfile(read_tree(decompress(stream), spool), dockerfile)
+
+
+def find_dockerfile(tree: Tree, dockerfile: str) -> Context:
+    """Return the context of the files `tree`, with the Dockerfile that the client named; raises as `read_context`."""
     path = _locate(tree, dockerfile)
     node = find(tree, resolve(tree, path))
     if not isinstance(node, File):
         raise InvalidInput(f"Cannot locate specified Dockerfile: {dockerfile or path}")
-    if node.content.size > _DOCKERFILE_LIMIT:
-        raise InvalidInput(f"the Dockerfile ({path}) is larger than {_DOCKERFILE_LIMIT >> 20} MiB")
-    return Context(_without_ignored(tree, path), read_content(node.content, _DOCKERFILE_LIMIT), path)
+    if node.content.size > DOCKERFILE_LIMIT:
+        raise InvalidInput(f"the Dockerfile ({path}) is larger than {DOCKERFILE_LIMIT >> 20} MiB")
+    return Context(_without_ignored(tree, path), read_content(node.content, DOCKERFILE_LIMIT), path)
 
 
 def _locate(tree: Tree, dockerfile: str) -> str:

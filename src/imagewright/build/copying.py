@@ -8,7 +8,9 @@ from functools import cached_property
 
 from imagewright.archive import Readable, Spool, decompress, is_archive, open_content, read_content, read_layer
 from imagewright.cancellation import Cancellation
+from imagewright.errors import InvalidInput
 from imagewright.filesystem import (
+    EMPTY,
     Accounts,
     Content,
     CopyRequest,
@@ -79,13 +81,20 @@ class Selection:
         return place(request, selected, destination)
 
 
-def select_files(op: CopyFiles | AddFiles, source: Tree, *, context: bool, directory: str, now_ns: int) -> Selection:
+def select_files(
+    op: CopyFiles | AddFiles, source: Tree | None, *, context: bool, directory: str, now_ns: int
+) -> Selection:
     """Return what `op` takes from `source` and from its own here-documents, which are written into `directory`.
+
+    `source` is None where there is no build context.
 
     Raises `InvalidInput` with the engine's texts.
     """
     instruction = "ADD" if isinstance(op, AddFiles) else "COPY"
+    if op.sources and source is None:
+        raise InvalidInput(f"{instruction} failed: missing build context")
     # With here-documents alone there is nothing to look for.
+    source = source or EMPTY
     selected = select(op.sources, source, instruction=instruction, context=context) if op.sources else []
     documents = [
         _written(document, os.path.join(directory, f"document-{n}"), now_ns) for n, document in enumerate(op.documents)

@@ -32,6 +32,7 @@ class Surroundings:
 class BuildRequest:
     """The parameters of a build.
 
+    `remote` says where the context is: a URL of http or https, or a git repository; "" is the client.
     `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
     number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
@@ -39,6 +40,7 @@ class BuildRequest:
     are here, too; `keychain` says who asks. `cache_from` are names of images that steps may be taken from.
     """
 
+    remote: str = ""
     dockerfile: str = ""
     tags: tuple[Reference, ...] = ()
     target: str = ""

@@ -70,7 +70,7 @@ class Steps:
         *,
         store: Store,
         runner: Runner,
-        context: Tree,
+        context: Tree | None,
         settings: Settings,
         transcript: Transcript[Event],
         arrivals: dict[Digest, list[Event]],

@@ -114,7 +114,8 @@ class Engine:
     ) -> Digest:
         """Build an image from `context`, a tar in any compression, and return its id.
 
-        All of `context` is read before the first event. The image and its tags become visible at the end, or never.
+        All of `context` is read before the first event; none of it where `request` has a `remote`. The image and its
+        tags become visible at the end, or never.
         Raises `DockerfileError` with the line, `RunFailed` with the exit code, `Cancelled` soon after `cancellation`
         is cancelled, and others; nothing is left then but the cache entries of the steps that were done.
         """

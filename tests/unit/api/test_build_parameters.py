@@ -139,7 +139,6 @@ def test_what_cannot_be(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("remote", "http://x"),
         ("session", "abc"),
         ("outputs", "[{}]"),
     ],

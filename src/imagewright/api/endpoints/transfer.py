@@ -19,10 +19,10 @@ from imagewright.api.progress import bar
 from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
 from imagewright.archive import Readable
-from imagewright.engine.fetching import open_url
 from imagewright.errors import InvalidInput, NotFound
 from imagewright.oci import Platform
 from imagewright.reference import Reference
+from imagewright.remote import open_url
 
 __all__ = ["create", "load", "save", "save_one"]
 

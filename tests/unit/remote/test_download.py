@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from imagewright.cancellation import Cancellation
-from imagewright.engine.fetching import Download, FetchLimits, Resolve, open_url
 from imagewright.errors import Cancelled, Forbidden, ImagewrightError, InvalidInput, NotFound, SystemFailure
+from imagewright.remote import Download, FetchLimits, Resolve, open_url
 
 _Answer = bytes | Callable[[socket.socket], None]
 

@@ -1,0 +1,27 @@
+"""What strangers' servers have for us: files behind URLs, and git repositories.
+
+Whoever asks for a build names the servers, so the rules are those of `SECURITY.md`: which addresses, how long, how
+much, and what of it is repeated.
+"""
+
+from imagewright.remote.connection import Resolve
+from imagewright.remote.download import Download, open_url
+from imagewright.remote.git import fetch_repository
+from imagewright.remote.kinds import PREAMBLE, Kind, detect_kind
+from imagewright.remote.limits import DEFAULT_LIMITS, FetchLimits
+from imagewright.remote.repository import Repository
+from imagewright.remote.source import parse_remote
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "PREAMBLE",
+    "Download",
+    "FetchLimits",
+    "Kind",
+    "Repository",
+    "Resolve",
+    "detect_kind",
+    "fetch_repository",
+    "open_url",
+    "parse_remote",
+]
