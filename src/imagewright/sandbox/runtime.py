@@ -48,15 +48,20 @@ def environment(state_root: str) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), MARKER: state_root}
 
 
-def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str) -> list[str]:
-    """Return the command that runs the container of `bundle` and ends as it ends."""
+def run_arguments(
+    runtime: str, state_root: str, bundle: str, container_id: str, *, configuration: str = ""
+) -> list[str]:
+    """Return the command that runs the container of `bundle` and ends as it ends.
+
+    `configuration` is the directory of its config.json, `bundle` itself if not given.
+    """
     return [
         runtime,
         f"--root={state_root}/runtime",
         f"--log={bundle}/log",
         "--log-format=json",
         "run",
-        f"--bundle={bundle}",
+        f"--bundle={configuration or bundle}",
         f"--pid-file={bundle}/pid",
         container_id,
     ]
