@@ -1,6 +1,7 @@
 """Everything durable: layers in their forms, images and their names, records of steps, intermediate containers."""
 
 from imagewright.store.blobs import Blobs, LayerBlob, StoredManifest
+from imagewright.store.caches import CacheDirectory, Caches
 from imagewright.store.forms import TarReader, Unpack
 from imagewright.store.pruning import Pruning
 from imagewright.store.store import Lease, Store
@@ -18,6 +19,8 @@ from imagewright.store.values import (
 
 __all__ = [
     "Blobs",
+    "CacheDirectory",
+    "Caches",
     "Container",
     "DiskUsage",
     "HistoryItem",

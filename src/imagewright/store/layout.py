@@ -31,6 +31,7 @@ class Layout:
         layers/DIFF_ID/fs/          the directory form, of a layer that was captured as one
         layers/DIFF_ID/blob-DIGEST  the layer as it came from a registry or went to one, compressed
         layers/DIFF_ID/unpacked-*/  the directory form, derived from the tar
+        caches/                     the directories of cache mounts
         ingest/                     what is not finished; emptied at start
     """
 
@@ -63,6 +64,11 @@ class Layout:
     def layers(self) -> str:
         """The directory with a directory for each layer."""
         return f"{self.root}/layers"
+
+    @property
+    def caches(self) -> str:
+        """The directory with a directory for each cache mount."""
+        return f"{self.root}/caches"
 
     @property
     def ingest(self) -> str:
