@@ -51,7 +51,8 @@ def parse_build(
     """Return what the parameters ask for; `machine` is what builds are for, `credentials` what registries may see.
 
     `experimental` is whether the daemon does what the engine calls so. Raises `InvalidInput` or `NotFound` for what
-    cannot be, in the order in which the engine looks at the parameters, then `Unsupported`, which names the parameter, for what imagewright does not do.
+    cannot be, in the order in which the engine looks at the parameters, then `Unsupported`, which names the parameter,
+    for what imagewright does not do.
     """
     _check_resources(query, version)
     surroundings = parse_surroundings(query)

@@ -1,6 +1,6 @@
 """From a request and a build context to an image: the steps that a plan's ops stand for."""
 
 from imagewright.build.builder import Builder
-from imagewright.build.request import BuildRequest, Network, Surroundings
+from imagewright.build.request import BuildRequest, Entitlement, Network, Surroundings
 
-__all__ = ["BuildRequest", "Builder", "Network", "Surroundings"]
+__all__ = ["BuildRequest", "Builder", "Entitlement", "Network", "Surroundings"]

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import BinaryIO, cast
 
@@ -11,18 +11,21 @@ from imagewright.archive import Readable
 from imagewright.build.context import Context, read_context
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
+from imagewright.build.mounting import Mounting
+from imagewright.build.permission import check_permission
 from imagewright.build.remote_context import fetch_context
-from imagewright.build.request import BuildRequest
+from imagewright.build.request import BuildRequest, Entitlement
 from imagewright.build.running import Runner
 from imagewright.build.squashing import squash, start_of
 from imagewright.build.state import State
-from imagewright.build.steps import Settings, Steps
+from imagewright.build.steps import Settings, Steps, blaming
 from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import parse
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError
 from imagewright.events import BuildWarning, Built, Event, Reporter, Squashed, Status, StepStarted, Tagged
+from imagewright.filesystem import EMPTY
 from imagewright.oci import Digest, ImageConfig, Platform
-from imagewright.plan import Base, Image, Plan
+from imagewright.plan import Base, Image, Plan, RunCommand
 from imagewright.plan import compile as compile_plan
 from imagewright.solve import Transcript, solve
 from imagewright.store import Lease, Store
@@ -47,6 +50,7 @@ class Builder:
         runner: Runner,
         find: FindBase,
         platform: Platform,
+        entitlements: Collection[Entitlement] = (),
         clock: Callable[[], int],
         new_id: Callable[[], str],
     ) -> None:
@@ -54,6 +58,7 @@ class Builder:
         self._runner = runner
         self._find = find
         self._platform = platform
+        self._entitlements = entitlements
         self._clock = clock
         self._new_id = new_id
         self._flights = Flights()
@@ -83,6 +88,9 @@ class Builder:
                 if isinstance(node.op, Image):
                     for diff_id in node.op.base.config.diff_ids:
                         lease.keep(diff_id)
+                elif isinstance(node.op, RunCommand):
+                    with blaming(node):
+                        check_permission(node.op, request, self._entitlements)
             imported = self._import_cache(request, lease, report, cancellation)
             _preface(plan, report)
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
@@ -90,6 +98,13 @@ class Builder:
                 store=self._store,
                 runner=self._runner,
                 context=context.tree,
+                mounting=Mounting(
+                    store=self._store,
+                    context=context.tree or EMPTY,
+                    directory=tempfile.mkdtemp(dir=directory),
+                    secrets=request.secrets,
+                    agents=request.agents,
+                ),
                 settings=Settings(
                     directory=tempfile.mkdtemp(dir=directory),
                     platform=platform,

@@ -40,7 +40,8 @@ def _is_told_by_text(op: Op, network: Network) -> bool:
     """Return whether the text of the history names all that the result of `op` depends on, its parent aside."""
     match op:
         case RunCommand():
-            return op.script is None and network == "default"
+            confined = network == "default" and not (op.network or op.insecure)
+            return op.script is None and not op.mounts and confined
         case CopyFiles():
             return op.chmod is None
         case AddFiles():

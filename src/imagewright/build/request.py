@@ -9,9 +9,10 @@ from imagewright.reference import Reference
 from imagewright.registry import Keychain, no_credentials
 from imagewright.sandbox import Limits
 
-__all__ = ["BuildRequest", "Network", "Surroundings"]
+__all__ = ["BuildRequest", "Entitlement", "Network", "Surroundings"]
 
 Network = Literal["default", "none", "host"]
+Entitlement = Literal["network.host", "security.insecure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,10 @@ class BuildRequest:
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
     `squash` makes one layer of those that the build adds to its base. With `pull` the registry is asked for images that
     are here, too; `keychain` says who asks. `cache_from` are names of images that steps may be taken from.
+
+    `secrets` are what `RUN --mount=type=secret` shows by its id, and nobody else; `agents` are paths of the sockets
+    that `type=ssh` leads to. `allow` are `network.host` and `security.insecure`, for what RUN may ask for itself; the
+    second the engine must allow as well.
     """
 
     remote: str = ""
@@ -55,4 +60,7 @@ class BuildRequest:
     squash: bool = False
     pull: bool = False
     cache_from: tuple[str, ...] = ()
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    agents: Mapping[str, str] = field(default_factory=dict)
+    allow: frozenset[Entitlement] = frozenset()
     keychain: Keychain = field(default=no_credentials, repr=False, compare=False)

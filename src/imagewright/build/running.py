@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from imagewright.build.copying import read_accounts
+from imagewright.build.mounting import Mounted
 from imagewright.build.request import Network, Surroundings
 from imagewright.cancellation import Cancellation
 from imagewright.errors import RunFailed
@@ -45,6 +46,7 @@ def run_command(
     container: str,
     network: Network,
     surroundings: Surroundings,
+    mounted: Mounted,
     directory: str,
     report: Reporter,
     cancellation: Cancellation,
@@ -65,7 +67,7 @@ def run_command(
     request = RunRequest(
         container_id=container,
         argv=op.argv,
-        env=_environment(op, home=user.home, hostname=container[:12]),
+        env=(*_environment(op, home=user.home, hostname=container[:12]), *mounted.env),
         cwd=op.workdir,
         uid=user.uid,
         gid=user.gid,
@@ -78,6 +80,9 @@ def run_command(
         limits=surroundings.limits,
         shm_size=surroundings.shm_size,
         extra_hosts=hosts,
+        mounts=mounted.mounts,
+        secret_env=mounted.secret_env,
+        insecure=op.insecure,
     )
     message = f"The command '{' '.join(op.argv)}' returned a non-zero code"
     try:

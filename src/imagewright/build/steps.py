@@ -9,6 +9,7 @@ from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
+from imagewright.build.mounting import Mounting
 from imagewright.build.remains import Remains
 from imagewright.build.request import Network, Surroundings
 from imagewright.build.running import Runner, check_surroundings, run_command
@@ -37,13 +38,14 @@ from imagewright.plan import (
     Image,
     MakeDirectory,
     Node,
+    Op,
     RunCommand,
     Scratch,
 )
 from imagewright.solve import Transcript
 from imagewright.store import Record, Store
 
-__all__ = ["Settings", "Steps"]
+__all__ = ["Settings", "Steps", "blaming"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,7 @@ class Steps:
         store: Store,
         runner: Runner,
         context: Tree | None,
+        mounting: Mounting,
         settings: Settings,
         transcript: Transcript[Event],
         arrivals: dict[Digest, list[Event]],
@@ -82,6 +85,7 @@ class Steps:
         self._store = store
         self._runner = runner
         self._context = context
+        self._mounting = mounting
         self._settings = settings
         self._transcript = transcript
         self._arrivals = arrivals
@@ -96,7 +100,7 @@ class Steps:
         report = self._transcript.reporter(node.index)
         if node.step is not None:
             report(StepStarted(node.step.number, node.step.total, node.step.text))
-        with _blaming(node):
+        with blaming(node):
             state = self._begin(node, inputs)
             if state is None and isinstance(node.op, Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand):
                 state = self._cached(node, inputs, report)
@@ -106,7 +110,7 @@ class Steps:
         """Carry out `node`, record what came of it, and return the state after it."""
         report = self._transcript.reporter(node.index)
         cancellation.check()
-        with _blaming(node):
+        with blaming(node):
             record = self._share(node, inputs, report, cancellation)
         return self._finish(node, self._commit(node, inputs[0], record))
 
@@ -133,7 +137,7 @@ class Steps:
             case CopyFiles() | AddFiles():
                 return self._copy(node, node.op, inputs, cancellation)
             case RunCommand() | MakeDirectory() | Configure():
-                return self._in_container(node, inputs[0], report, cancellation)
+                return self._in_container(node, inputs, report, cancellation)
         raise AssertionError(node.op)
 
     def _begin(self, node: Node, inputs: Sequence[State]) -> State | None:
@@ -200,7 +204,8 @@ class Steps:
             return {**leaves, "parent": str(parent.image)}
         leaves["parent"] = str(chain_id(parent.diff_ids))
         if isinstance(node.op, RunCommand):
-            leaves |= {"platform": str(self._settings.platform), "network": self._settings.network}
+            leaves |= {"platform": str(self._settings.platform), "network": self._network(node.op)}
+            leaves |= self._mounting.leaves(node.op, inputs)
         if isinstance(node.op, CopyFiles | AddFiles):
             leaves["source"] = str(self._select(node, node.op, inputs).digest)
         return leaves
@@ -226,7 +231,13 @@ class Steps:
             node, inputs, layer, lambda: self._store.add_layer(layer, cancellation=cancellation), now_ns
         )
 
-    def _in_container(self, node: Node, parent: State, report: Reporter, cancellation: Cancellation) -> Record:
+    def _network(self, op: Op) -> Network:
+        wanted = op.network if isinstance(op, RunCommand) else ""
+        return wanted or self._settings.network
+
+    def _in_container(
+        self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation
+    ) -> Record:
         """Carry out an op for which the engine makes a container, and keep or remove that container as asked."""
         container = self._new_id()
         directory = self._scratch()
@@ -234,10 +245,10 @@ class Steps:
         remains = Remains(
             container,
             node,
-            parent,
+            inputs[0],
             store=self._store,
             directory=directory,
-            network=self._settings.network,
+            network=self._network(node.op),
             clock=self._clock,
         )
         record: Record | None = None
@@ -246,7 +257,7 @@ class Steps:
         try:
             record = self._contained(
                 node,
-                parent,
+                inputs,
                 container,
                 directory=directory,
                 report=report if self._settings.force_remove else remains.recording(report),
@@ -267,30 +278,34 @@ class Steps:
     def _contained(
         self,
         node: Node,
-        parent: State,
+        inputs: Sequence[State],
         container: str,
         *,
         directory: str,
         report: Reporter,
         cancellation: Cancellation,
     ) -> Record:
+        parent = inputs[0]
         match node.op:
             case RunCommand() as op:
-                changes = run_command(
-                    op,
-                    parent.diff_ids,
-                    store=self._store,
-                    runner=self._runner,
-                    container=container,
-                    network=self._settings.network,
-                    surroundings=self._settings.surroundings,
-                    directory=directory,
-                    report=report,
-                    cancellation=cancellation,
-                )
+                tree = self._store.tree(parent.diff_ids)
+                with self._mounting.made(op, inputs, tree, cancellation) as mounted:
+                    changes = run_command(
+                        op,
+                        parent.diff_ids,
+                        store=self._store,
+                        runner=self._runner,
+                        container=container,
+                        network=self._network(op),
+                        surroundings=self._settings.surroundings,
+                        mounted=mounted,
+                        directory=directory,
+                        report=report,
+                        cancellation=cancellation,
+                    )
                 return self._record(
                     node,
-                    [parent],
+                    inputs,
                     changes.layer,
                     lambda: self._store.add_layer_directory(
                         changes.layer, changes.directory, below=parent.diff_ids, cancellation=cancellation
@@ -329,7 +344,7 @@ class Steps:
 
 
 @contextmanager
-def _blaming(node: Node) -> Iterator[None]:
+def blaming(node: Node) -> Iterator[None]:
     """Say of what cannot be right where in the Dockerfile it stands."""
     try:
         yield

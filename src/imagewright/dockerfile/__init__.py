@@ -31,6 +31,7 @@ from imagewright.dockerfile.instructions import (
     Volume,
     Workdir,
 )
+from imagewright.dockerfile.mounts import MountFlag, MountKind, Sharing, check_mount, parse_mount
 from imagewright.dockerfile.parser import parse, parse_changes, parse_instruction
 
 __all__ = [
@@ -50,8 +51,11 @@ __all__ = [
     "Instruction",
     "Label",
     "Maintainer",
+    "MountFlag",
+    "MountKind",
     "OnBuild",
     "Run",
+    "Sharing",
     "Shell",
     "Span",
     "Stage",
@@ -59,10 +63,12 @@ __all__ = [
     "User",
     "Volume",
     "Workdir",
+    "check_mount",
     "expand",
     "expand_document",
     "expand_words",
     "parse",
     "parse_changes",
     "parse_instruction",
+    "parse_mount",
 ]

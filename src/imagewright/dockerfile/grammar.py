@@ -36,6 +36,7 @@ from imagewright.dockerfile.instructions import (
     Volume,
     Workdir,
 )
+from imagewright.dockerfile.mounts import check_mount
 from imagewright.dockerfile.raw import RawInstruction
 from imagewright.errors import InvalidInput
 
@@ -101,6 +102,8 @@ def _run(raw: RawInstruction, place: _Place) -> Run:
     security = flags.text("security")
     if security and security not in _SECURITIES:
         raise InvalidInput(f"security {quote(security)} is not valid")
+    for mount in flags.texts("mount"):
+        check_mount(mount)
     command = _script(raw) if raw.documents else _command(raw)
     return Run(command, flags.texts("mount"), network, security, **place)
 

@@ -3,12 +3,12 @@
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from imagewright.archive import Readable, Writable
-from imagewright.build import Builder, BuildRequest
+from imagewright.build import Builder, BuildRequest, Entitlement
 from imagewright.cancellation import Cancellation
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
@@ -58,7 +58,8 @@ class Engine:
 
     `runtime` is the name or path of the OCI runtime for RUN, None for the first that works. What an earlier engine
     left half done, even one that was killed, is removed when this one opens. Use it as a context manager, or call
-    `close`. Raises `SystemFailure` if another process has the data root.
+    `close`. `entitlements` are what RUN steps may be given if the request asks for it too. Raises `SystemFailure` if
+    another process has the data root.
 
     Every method blocks until it is done and raises an `ImagewrightError`: `NotFound` for an image that is not there,
     `InvalidInput` for what cannot be right, and so on. Names of images are what Docker takes: `busybox`,
@@ -66,7 +67,12 @@ class Engine:
     """
 
     def __init__(
-        self, data_root: str = DEFAULT_DATA_ROOT, *, runtime: str | None = None, registry: Settings | None = None
+        self,
+        data_root: str = DEFAULT_DATA_ROOT,
+        *,
+        runtime: str | None = None,
+        registry: Settings | None = None,
+        entitlements: Collection[Entitlement] = (),
     ) -> None:
         self._data_root = os.path.abspath(data_root)
         self._machine = read_machine()
@@ -85,6 +91,7 @@ class Engine:
             runner=self._sandbox,
             find=self._find_base,
             platform=self._machine.platform,
+            entitlements=frozenset(entitlements),
             clock=time.time_ns,
             new_id=lambda: secrets.token_hex(32),
         )

@@ -7,6 +7,7 @@ nodes it builds on, and the run configuration that its image has afterwards.
 from imagewright.plan.changes import apply_changes
 from imagewright.plan.compilation import Resolve, compile  # noqa: A004 - the name of the verb in this field
 from imagewright.plan.graph import Base, Node, Plan, Step
+from imagewright.plan.mounts import RunMount
 from imagewright.plan.ops import (
     AddFiles,
     Configure,
@@ -36,6 +37,7 @@ __all__ = [
     "Plan",
     "Resolve",
     "RunCommand",
+    "RunMount",
     "Scratch",
     "Step",
     "apply_changes",

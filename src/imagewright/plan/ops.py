@@ -7,9 +7,11 @@ is explained by the leaf that differs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from imagewright.errors import ImagewrightError
 from imagewright.oci import Digest, ImageConfig
+from imagewright.plan.mounts import RunMount
 
 __all__ = [
     "AddFiles",
@@ -146,13 +148,15 @@ class MakeDirectory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCommand:
-    """RUN: one process on the parent's files; one input.
+    """RUN: one process on the parent's files.
 
     `argv` is what the process gets, the shell included; `env` (`NAME=value`) what it sees: the image's ENV in its
     order and then the build args in scope, sorted; PATH is always there. `unrecorded_env` is seen too, but is part
     of neither the canonical form nor the history: the predefined proxy args. HOSTNAME and HOME are whoever runs it to
     add. `user` is as USER has it, "" for root; `workdir` is absolute and clean. `script`, where there is one, must
     be there as the executable file `/dev/pipes/NAME` while the process runs, and leave nothing behind.
+    Further inputs are what `mounts` show. `network` is `none` or `host`, empty for the build's;
+    `insecure` lifts all confinement.
     """
 
     argv: tuple[str, ...]
@@ -161,10 +165,16 @@ class RunCommand:
     user: str = ""
     workdir: str = "/"
     script: Document | None = None
+    mounts: tuple[RunMount, ...] = ()
+    network: Literal["", "none", "host"] = ""
+    insecure: bool = False
 
     def canonical(self) -> Mapping[str, str]:
-        """Return the named leaves that tell this op from others."""
+        """Return the named leaves that tell this op from others, the contents of what is mounted left out."""
         leaves = {"op": "run", "user": self.user, "workdir": self.workdir, **_numbered("command", self.argv)}
+        leaves |= _numbered("mount", [mount.canonical() for mount in self.mounts])
+        if self.insecure:
+            leaves["security"] = "insecure"
         for variable in self.env:
             name, _, value = variable.partition("=")
             leaves[f"env.{name}"] = value

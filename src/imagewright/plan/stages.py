@@ -4,7 +4,17 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from imagewright.dockerfile import Copy, Dockerfile, From, Instruction, OnBuild, expand, parse_instruction
+from imagewright.dockerfile import (
+    Copy,
+    Dockerfile,
+    From,
+    Instruction,
+    OnBuild,
+    Run,
+    check_mount,
+    expand,
+    parse_instruction,
+)
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, Unsupported
 from imagewright.oci import Platform
 from imagewright.plan.ops import Base
@@ -114,9 +124,9 @@ class Stages:
             yield start.stage
         triggers = [_parse_or_none(trigger) for trigger in start.triggers]
         for instruction in (*triggers, *self._dockerfile.stages[index].instructions):
-            if isinstance(instruction, Copy) and instruction.from_:
+            for name in _names_of_sources(instruction):
                 try:
-                    source = self.find_source(instruction.from_, index)
+                    source = self.find_source(name, index)
                 except InvalidInput:
                     continue  # told when the instruction is compiled
                 if source is not None:
@@ -155,6 +165,15 @@ class Stages:
 
     def _expand(self, word: str) -> str:
         return expand(word, self._variables, escape=self._dockerfile.escape)
+
+
+def _names_of_sources(instruction: Instruction | None) -> list[str]:
+    """Return what `instruction` calls the stages and images that it reads from."""
+    if isinstance(instruction, Copy):
+        return [instruction.from_] if instruction.from_ else []
+    if isinstance(instruction, Run):
+        return [name for name in map(check_mount, instruction.mounts) if name]
+    return []
 
 
 def _parse_or_none(trigger: str) -> Instruction | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, cast
 
 from msgspec.structs import replace
 
@@ -50,6 +50,7 @@ from imagewright.plan.configuration import (
     with_volumes,
 )
 from imagewright.plan.graph import SOURCE
+from imagewright.plan.mounts import plan_mounts
 from imagewright.plan.ops import AddFiles, Configure, CopyFiles, Document, MakeDirectory, Op, RunCommand
 from imagewright.plan.ports import parse_ports
 from imagewright.plan.signals import check_signal
@@ -221,8 +222,6 @@ def _workdir(instruction: Workdir, state: StageState) -> Translation:
 
 
 def _run(instruction: Run, state: StageState) -> Translation:
-    _refuse("RUN", mount=bool(instruction.mounts), network=instruction.network not in {"", "default"})
-    _refuse("RUN", security=instruction.security not in {"", "sandbox"})
     command = instruction.command
     if not command.argv and not command.shell:
         raise InvalidInput("No command specified")
@@ -231,6 +230,12 @@ def _run(instruction: Run, state: StageState) -> Translation:
     for variable in recorded:
         if variable.startswith("="):
             raise InvalidInput(f"invalid environment variable: {variable}")
+    mounts, inputs = plan_mounts(
+        instruction.mounts,
+        expand=lambda word: _expand_all([word], state)[0],
+        workdir=clean_path(state.config.working_dir),
+        find_source=state.find_source,
+    )
     op = RunCommand(
         argv=argv,
         env=(*(state.config.env or ()), *recorded),
@@ -238,9 +243,13 @@ def _run(instruction: Run, state: StageState) -> Translation:
         user=state.config.user,
         workdir=clean_path(state.config.working_dir),
         script=next((Document(document.name, document.content) for document in command.documents), None),
+        mounts=mounts,
+        # The default is whatever the build has.
+        network="" if instruction.network == "default" else cast("Literal['', 'none', 'host']", instruction.network),
+        insecure=instruction.security == "insecure",
     )
     prefix = (f"|{len(recorded)}", *recorded) if recorded else ()
-    return Translation(op, " ".join((*prefix, *argv)))
+    return Translation(op, " ".join((*prefix, *argv)), inputs)
 
 
 def _copy(instruction: Copy, state: StageState) -> Translation:

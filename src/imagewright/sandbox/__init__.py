@@ -8,18 +8,32 @@ lacks for it.
 from imagewright.sandbox.capturing import capture
 from imagewright.sandbox.doctor import Finding, probe
 from imagewright.sandbox.limits import check_limits
+from imagewright.sandbox.mounts import (
+    AgentMount,
+    DirectoryMount,
+    LayersMount,
+    Mount,
+    SecretMount,
+    TemporaryMount,
+)
 from imagewright.sandbox.request import Channel, Limits, Network, OutputSink, RunRequest, Ulimit
 from imagewright.sandbox.run import Sandbox
 from imagewright.sandbox.unpacking import unpack
 
 __all__ = [
+    "AgentMount",
     "Channel",
+    "DirectoryMount",
     "Finding",
+    "LayersMount",
     "Limits",
+    "Mount",
     "Network",
     "OutputSink",
     "RunRequest",
     "Sandbox",
+    "SecretMount",
+    "TemporaryMount",
     "Ulimit",
     "capture",
     "check_limits",

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from imagewright.sandbox.capabilities import held_capabilities
 from imagewright.sandbox.network import ADDRESS, NAME_SERVER, hosts_file, resolv_conf
 from imagewright.sandbox.overlay import make_mount_points
 from imagewright.sandbox.request import RunRequest
 from imagewright.sandbox.runtime import architecture
-from imagewright.sandbox.spec import ContainerSpec, runtime_spec
+from imagewright.sandbox.spec import CAPABILITIES, ContainerMount, ContainerSpec, runtime_spec
 
 __all__ = ["Bundle"]
 
@@ -58,9 +59,9 @@ class Bundle:
     def cgroup(self) -> str:
         """Return the name of the container's control group, "" if that is not written down."""
         try:
-            with open(f"{self.directory}/config.json", "rb") as document:
-                return _decoder.decode(document.read()).linux.cgroupsPath
-        except (OSError, msgspec.DecodeError):
+            with open(f"{self.directory}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+        except OSError:
             return ""
 
     def log(self) -> bytes:
@@ -71,26 +72,51 @@ class Bundle:
         except FileNotFoundError:
             return b""
 
-    def write(self, request: RunRequest, *, cwd: str, cgroup: str, network_namespace: str) -> None:
-        """Write everything but the mount; raises `InvalidInput` for a request that is refused."""
+    @property
+    def private(self) -> str:
+        """Where memory is mounted for a request with something private."""
+        return f"{self.directory}/private"
+
+    def configuration(self, request: RunRequest) -> str:
+        """Return the directory where the runtime finds what to run."""
+        return self.private if request.private else self.directory
+
+    def write(self, request: RunRequest, *, cgroup: str) -> None:
+        """Write everything but the configuration; raises `InvalidInput` for a request that is refused."""
+        with open(f"{self.directory}/cgroup", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(cgroup)
         os.mkdir(self.rootfs, 0o755)
         make_mount_points(self.mount_points, request.lowers)
-        hostname = request.hostname or _hostname(request)
-        for name, text in _etc_texts(request, hostname).items():
+        for name, text in _etc_texts(request, _hostname(request)).items():
             with open(f"{self.directory}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
             os.chmod(f"{self.directory}/{name}", 0o644)
-        binds = [(f"{self.directory}/{name}", f"/etc/{name}") for name in _ETC_FILES]
-        for number, (name, data) in enumerate(request.scripts):
-            path = f"{self.directory}/script-{number}"
+        for number, (_, data) in enumerate(request.scripts):
+            path = self._script(number)
             with open(path, "xb") as script:
                 script.write(data)
             os.chmod(path, 0o755)  # noqa: S103 - any user of the container may be the one to run it
-            binds.append((path, f"/dev/pipes/{name}"))
+
+    def _script(self, number: int) -> str:
+        return f"{self.directory}/script-{number}"
+
+    def write_configuration(
+        self,
+        request: RunRequest,
+        *,
+        cwd: str,
+        cgroup: str,
+        network_namespace: str,
+        mounts: tuple[ContainerMount, ...] = (),
+    ) -> None:
+        """Write what the runtime is to run; raises `InvalidInput` for a request that is refused."""
+        hostname = _hostname(request)
+        binds = [(f"{self.directory}/{name}", f"/etc/{name}") for name in _ETC_FILES]
+        binds += [(self._script(number), f"/dev/pipes/{name}") for number, (name, _) in enumerate(request.scripts)]
         spec = runtime_spec(
             ContainerSpec(
                 argv=request.argv,
-                env=_with_hostname(request.env, hostname),
+                env=(*_with_hostname(request.env, hostname), *request.secret_env),
                 cwd=cwd,
                 uid=request.uid,
                 gid=request.gid,
@@ -104,13 +130,18 @@ class Bundle:
                 architecture=architecture(),
                 limits=request.limits,
                 shm_size=request.shm_size,
+                mounts=mounts,
+                insecure=request.insecure,
+                capabilities=held_capabilities() if request.insecure else CAPABILITIES,
             )
         )
-        with open(f"{self.directory}/config.json", "wb") as document:
+        with open(f"{self.configuration(request)}/config.json", "wb") as document:
             document.write(msgspec.json.encode(spec))
 
 
 def _hostname(request: RunRequest) -> str:
+    if request.hostname:
+        return request.hostname
     return socket.gethostname() if request.network == "host" else request.container_id[:12]
 
 

@@ -11,10 +11,16 @@ __all__ = [
     "CLONE_NEWNET",
     "CLONE_NEWNS",
     "MNT_DETACH",
+    "MS_BIND",
+    "MS_NODEV",
+    "MS_NOSUID",
+    "MS_RDONLY",
     "MS_REC",
+    "MS_REMOUNT",
     "MS_SLAVE",
     "in_new_thread",
     "mount",
+    "open_in_root",
     "unmount",
     "unshare",
 ]
@@ -23,8 +29,18 @@ CLONE_FS = 0x200
 CLONE_NEWNS = 0x2_0000
 CLONE_NEWNET = 0x4000_0000
 MNT_DETACH = 2
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 0x8_0000
+
+# openat2(2), which the C library has no function for; the number is the same on all architectures.
+_SYS_OPENAT2 = 437
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_IN_ROOT = 0x10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
@@ -62,6 +78,20 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 def unmount(target: str, flags: int = 0) -> None:
     """Take a mount away; raises `OSError`."""
     _check(_libc.umount2(os.fsencode(target), flags))
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def open_in_root(root: int, path: str) -> int:
+    """Return a descriptor (O_PATH) of what `path` leads to when the directory `root` is the whole world.
+
+    The kernel follows the links, and none out of `root`, whoever changes them meanwhile. Raises `OSError`.
+    """
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    name = ctypes.c_char_p(os.fsencode(path) or b".")
+    return _check(_libc.syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how)))
 
 
 def in_new_thread(work: Callable[[], T], name: str) -> T:

@@ -30,21 +30,24 @@ _MAX_LINKS = 40
 def mount_overlay(links: str, target: str, lowers: Sequence[str], upper: str, work: str) -> None:
     """Mount `lowers` (highest first) below `upper` on `target`, in the calling thread's namespaces.
 
-    The options of a mount are at most a page, so they hold short names that are links in `links`, a directory made
-    here; the thread must have a working directory of its own (CLONE_FS), which is `/` afterwards. Raises
-    `SystemFailure`.
+    Without `upper` and `work`, both empty, it is of two lowers at least, and for reading only. The options of a mount
+    are at most a page, so they hold short names that are links in `links`, a directory made here; the thread must have
+    a working directory of its own (CLONE_FS), which is `/` afterwards. Raises `SystemFailure`.
     """
     os.mkdir(links, 0o700)
     for index, lower in enumerate(lowers):
         os.symlink(lower, f"{links}/{index}")
-    os.symlink(upper, f"{links}/u")
-    os.symlink(work, f"{links}/w")
     names = ":".join(str(index) for index in range(len(lowers)))
-    options = f"lowerdir={names},upperdir=u,workdir=w,{_OPTIONS}"
+    options = f"lowerdir={names},{_OPTIONS}"
+    volatile = ""
+    if upper:
+        os.symlink(upper, f"{links}/u")
+        os.symlink(work, f"{links}/w")
+        options, volatile = f"{options},upperdir=u,workdir=w", _VOLATILE
     os.chdir(links)
     try:
         try:
-            mount("overlay", target, "overlay", 0, options + _VOLATILE)
+            mount("overlay", target, "overlay", 0, options + volatile)
         except OSError as error:
             # Before Linux 5.10 the option is not known.
             if error.errno != errno.EINVAL:

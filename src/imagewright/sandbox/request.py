@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from imagewright.filesystem.tree import Directory
+from imagewright.sandbox.mounts import Mount
 
 __all__ = ["Channel", "Limits", "Network", "OutputSink", "RunRequest", "Ulimit"]
 
@@ -57,7 +58,9 @@ class RunRequest:
     `root` has the metadata of `/`, those of the highest lower directory if it is not given: a layer's directory form
     is shared by images whose roots differ.
     `hostname` is the first twelve digits of the id if empty. `extra_hosts` are (name, address) pairs for /etc/hosts.
-    `scripts` are executable files by name, found in /dev/pipes. `shm_size` in bytes.
+    `scripts` are executable files by name, found in /dev/pipes. `shm_size` in bytes. `mounts` with targets that lie
+    within each other are made from the outside in. `secret_env` is more of `env`, which reaches no disk.
+    With `insecure` the process has every capability, every device and every system call.
     """
 
     container_id: str
@@ -77,3 +80,11 @@ class RunRequest:
     limits: Limits = field(default_factory=Limits)
     scripts: tuple[tuple[str, bytes], ...] = ()
     shm_size: int = 64 << 20
+    mounts: tuple[Mount, ...] = ()
+    secret_env: tuple[str, ...] = field(default=(), repr=False)
+    insecure: bool = False
+
+    @property
+    def private(self) -> bool:
+        """Whether there is something that must be kept in memory, or mounted from there."""
+        return bool(self.mounts or self.secret_env)

@@ -18,11 +18,13 @@ from imagewright.sandbox.bundle import Bundle
 from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
 from imagewright.sandbox.limits import clean_parent, possible_limits
+from imagewright.sandbox.mounting import check_mounts, make_private, make_targets, prepare_mounts
 from imagewright.sandbox.network import SlirpNetwork
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
 from imagewright.sandbox.runtime import environment, find_runtime, keeps_cgroups, run_arguments
+from imagewright.sandbox.spec import ContainerMount
 
 __all__ = ["Sandbox"]
 
@@ -72,10 +74,15 @@ class Sandbox:
                 if request.network == "default":
                     network = stack.enter_context(self._network(bundle))
                 give_root_metadata(request.upper, request.lowers, request.root)
-                bundle.write(request, cwd=cwd, cgroup=cgroup, network_namespace=network.path if network else "")
+                bundle.write(request, cgroup=cgroup)
                 container = Container(bundle, self._find_hierarchies(), cgroup, stop)
 
                 def prepare() -> None:
+                    mounts = _make_mounts(bundle, request, stack)
+                    namespace = network.path if network else ""
+                    bundle.write_configuration(
+                        request, cwd=cwd, cgroup=cgroup, network_namespace=namespace, mounts=mounts
+                    )
                     lowers = (bundle.mount_points, *request.lowers)
                     mount_overlay(bundle.links, bundle.rootfs, lowers, request.upper, work)
                     check_working_directory(bundle.rootfs, cwd)
@@ -84,7 +91,14 @@ class Sandbox:
 
                 limit = request.limits.memory
                 keep = limit > 0 and self._keeps_cgroups(runtime)
-                command = run_arguments(runtime, self._state_root, bundle.directory, request.container_id, keep=keep)
+                command = run_arguments(
+                    runtime,
+                    self._state_root,
+                    bundle.directory,
+                    request.container_id,
+                    configuration=bundle.configuration(request),
+                    keep=keep,
+                )
                 exit_code = container.run(command, self._environment, prepare, output)
                 if exit_code and keep and self._find_hierarchies().memory_kills(cgroup):
                     raise RunFailed(
@@ -204,13 +218,24 @@ def _check(request: RunRequest) -> str:
         raise InvalidInput("SHM size can not be less than 0")
     if not request.cwd.startswith("/"):
         raise InvalidInput(f"the working directory {request.cwd!r} is not absolute")
-    for text in (*request.argv, *request.env, request.cwd):
+    check_mounts(request.mounts)
+    for text in (*request.argv, *request.env, *request.secret_env, request.cwd):
         if "\0" in text:
             raise InvalidInput("a command, its environment and its working directory cannot hold NUL characters")
     if request.limits.cpu_shares < 0:
         raise InvalidInput("shares: invalid argument")
     clean_parent(request.limits.cgroup_parent)
     return posixpath.normpath(f"/{request.cwd.lstrip('/')}")
+
+
+def _make_mounts(bundle: Bundle, request: RunRequest, stack: contextlib.ExitStack) -> tuple[ContainerMount, ...]:
+    """Make what is mounted besides the image; the calling thread's mounts are its own."""
+    if not request.private:
+        return ()
+    make_private(bundle.private)
+    prepared = prepare_mounts(request.mounts, private=bundle.private, directory=bundle.directory, stack=stack)
+    make_targets(bundle.mount_points, request.root, prepared)
+    return tuple(item.mount for item in prepared)
 
 
 @contextlib.contextmanager

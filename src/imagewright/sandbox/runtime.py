@@ -60,10 +60,13 @@ def keeps_cgroups(runtime: str) -> bool:
     return b"--keep" in result.stdout
 
 
-def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str, *, keep: bool = False) -> list[str]:
+def run_arguments(
+    runtime: str, state_root: str, bundle: str, container_id: str, *, configuration: str = "", keep: bool = False
+) -> list[str]:
     """Return the command that runs the container of `bundle` and ends as it ends.
 
-    With `keep` the container's control group stays, to be asked what happened, and somebody else has to remove it.
+    `configuration` is the directory of its config.json, `bundle` itself if not given. With `keep` the container's
+    control group stays, to be asked what happened, and somebody else has to remove it.
     """
     return [
         runtime,
@@ -72,7 +75,7 @@ def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str,
         "--log-format=json",
         "run",
         *(["--keep"] if keep else []),
-        f"--bundle={bundle}",
+        f"--bundle={configuration or bundle}",
         f"--pid-file={bundle}/pid",
         container_id,
     ]

@@ -11,7 +11,7 @@ from imagewright.sandbox.failures import creation_failure
 from imagewright.sandbox.request import Limits, Network, Ulimit
 from imagewright.sandbox.seccomp import seccomp_profile
 
-__all__ = ["CAPABILITIES", "MASKED_PATHS", "READONLY_PATHS", "ContainerSpec", "runtime_spec"]
+__all__ = ["CAPABILITIES", "MASKED_PATHS", "READONLY_PATHS", "ContainerMount", "ContainerSpec", "runtime_spec"]
 
 CAPABILITIES = (
     "CAP_AUDIT_WRITE",
@@ -53,12 +53,23 @@ _ULIMITS = frozenset(
 _UNLIMITED = (1 << 64) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class ContainerMount:
+    """One more mount: `source` is a path of the host or the kind again, `target` one of the container."""
+
+    kind: str
+    source: str
+    target: str
+    options: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """What `runtime_spec` needs to know; paths are of the host unless they are said to be of the container.
 
-    `rootfs` is the mounted root. `binds` are (source, path in the container). `network_namespace` is the path of the
-    namespace to join with `network="default"`. `architecture` is an OCI architecture, for the system-call filter.
+    `rootfs` is the mounted root. `binds` are (source, path in the container), and `mounts` are made after all others.
+    A process that is to do everything is `insecure` and has other `capabilities`. `network_namespace` is the path of
+    the namespace to join with `network="default"`. `architecture` is an OCI architecture, for the system-call filter.
     """
 
     argv: tuple[str, ...]
@@ -76,6 +87,9 @@ class ContainerSpec:
     architecture: str
     limits: Limits = field(default_factory=Limits)
     shm_size: int = 64 << 20
+    mounts: tuple[ContainerMount, ...] = ()
+    insecure: bool = False
+    capabilities: tuple[str, ...] = CAPABILITIES
 
 
 def runtime_spec(run: ContainerSpec) -> dict[str, Any]:
@@ -88,18 +102,22 @@ def runtime_spec(run: ContainerSpec) -> dict[str, Any]:
         "mounts": _mounts(run),
         "linux": {
             "cgroupsPath": run.cgroup,
-            "resources": _resources(run.limits),
+            "resources": _resources(run.limits, insecure=run.insecure),
             "namespaces": _namespaces(run),
-            "maskedPaths": list(MASKED_PATHS),
-            "readonlyPaths": list(READONLY_PATHS),
-            **_seccomp(run.architecture),
+            **({} if run.insecure else _confinement(run.architecture)),
             **_sysctl(run.network),
         },
     }
 
 
+def _confinement(architecture: str) -> dict[str, Any]:
+    profile = seccomp_profile(architecture)
+    seccomp = {} if profile is None else {"seccomp": profile}
+    return {"maskedPaths": list(MASKED_PATHS), "readonlyPaths": list(READONLY_PATHS), **seccomp}
+
+
 def _process(run: ContainerSpec) -> dict[str, Any]:
-    names = list(CAPABILITIES)
+    names = list(run.capabilities)
     return {
         "terminal": False,
         # The primary group too: a process that gives it up must not gain what its group is denied (CVE-2022-36109).
@@ -133,6 +151,7 @@ def _rlimit(ulimit: Ulimit) -> dict[str, Any]:
 
 def _mounts(run: ContainerSpec) -> list[dict[str, Any]]:
     still = ["nosuid", "noexec", "nodev"]
+    access = "rw" if run.insecure else "ro"
     return [
         _mount("/proc", "proc", "proc", still),
         _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -141,9 +160,10 @@ def _mounts(run: ContainerSpec) -> list[dict[str, Any]]:
         ),
         _mount("/dev/shm", "tmpfs", "shm", [*still, "mode=1777", f"size={run.shm_size}"]),  # noqa: S108
         _mount("/dev/mqueue", "mqueue", "mqueue", still),
-        _mount("/sys", "sysfs", "sysfs", [*still, "ro"]),
-        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*still, "ro"]),
+        _mount("/sys", "sysfs", "sysfs", [*still, access]),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*still, access]),
         *(_mount(target, "bind", source, ["bind", "rprivate"]) for source, target in run.binds),
+        *(_mount(item.target, item.kind, item.source, list(item.options)) for item in run.mounts),
     ]
 
 
@@ -160,7 +180,7 @@ def _namespaces(run: ContainerSpec) -> list[dict[str, str]]:
     return namespaces
 
 
-def _resources(limits: Limits) -> dict[str, Any]:
+def _resources(limits: Limits, *, insecure: bool) -> dict[str, Any]:
     memory = {"limit": limits.memory, "swap": limits.memory_swap}
     cpu = {
         "shares": limits.cpu_shares,
@@ -176,14 +196,9 @@ def _resources(limits: Limits) -> dict[str, Any]:
     }
     # The runtime adds the devices that every container has, /dev/null and its kin, and making of device nodes.
     return {
-        "devices": [{"allow": False, "access": "rwm"}],
+        "devices": [{"allow": insecure, "access": "rwm"}],
         **{name: value for name, value in resources.items() if value},
     }
-
-
-def _seccomp(architecture: str) -> dict[str, Any]:
-    profile = seccomp_profile(architecture)
-    return {} if profile is None else {"seccomp": profile}
 
 
 def _sysctl(network: Network) -> dict[str, Any]:

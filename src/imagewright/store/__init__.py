@@ -1,6 +1,7 @@
 """Everything durable: layers in their forms, images and their names, records of steps, intermediate containers."""
 
 from imagewright.store.blobs import Blobs, LayerBlob, StoredManifest
+from imagewright.store.caches import CacheDirectory, Caches
 from imagewright.store.forms import TarReader, Unpack
 from imagewright.store.logs import LogWriter
 from imagewright.store.pruning import Pruning
@@ -21,6 +22,8 @@ from imagewright.store.values import (
 
 __all__ = [
     "Blobs",
+    "CacheDirectory",
+    "Caches",
     "Container",
     "DiskUsage",
     "HistoryItem",

@@ -32,6 +32,7 @@ class Layout:
         layers/DIFF_ID/blob-DIGEST  the layer as it came from a registry or went to one, compressed
         layers/DIFF_ID/unpacked-*/  the directory form, derived from the tar
         logs/CONTAINER              what the process of a container printed
+        caches/                     the directories of cache mounts
         ingest/                     what is not finished; emptied at start
     """
 
@@ -64,6 +65,11 @@ class Layout:
     def layers(self) -> str:
         """The directory with a directory for each layer."""
         return f"{self.root}/layers"
+
+    @property
+    def caches(self) -> str:
+        """The directory with a directory for each cache mount."""
+        return f"{self.root}/caches"
 
     @property
     def ingest(self) -> str:

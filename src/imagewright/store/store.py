@@ -12,6 +12,7 @@ from imagewright.filesystem import Layer, Tree
 from imagewright.oci import Digest
 from imagewright.reference import Reference
 from imagewright.store.blobs import Blobs
+from imagewright.store.caches import Caches
 from imagewright.store.containers import Containers
 from imagewright.store.database import Database
 from imagewright.store.disk import translated
@@ -86,6 +87,7 @@ class Store:
         self._images = Images(database, self._layers, self._summaries, clock)
         self._records = Records(database, self._layers)
         self._containers = Containers(layout, database, self._layers, self._summaries)
+        self._caches = Caches(layout.caches, layout.ingest, clock=clock)
         self._clock = clock
 
     @classmethod
@@ -197,6 +199,11 @@ class Store:
         `Corrupt` if the bytes have another digest than `diff_id`, and `InvalidInput` if they are no layer.
         """
         return self._layers.add_stream(stream, diff_id)
+
+    @property
+    def caches(self) -> Caches:
+        """The directories of cache mounts."""
+        return self._caches
 
     @property
     def blobs(self) -> Blobs:

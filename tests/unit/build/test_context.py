@@ -6,7 +6,7 @@ import pytest
 
 from imagewright.build.context import Context, read_context
 from imagewright.errors import InvalidInput
-from imagewright.filesystem import find
+from imagewright.filesystem import EMPTY, find
 from support.builder import Content, Member, archive
 
 
@@ -71,5 +71,5 @@ def test_dockerfiles_that_are_refused(
 def test_only_the_two_files_for_the_engine_are_filtered(tmp_path: Path, patterns: str, hidden: set[str]) -> None:
     files = {"Dockerfile": "FROM scratch", ".dockerignore": patterns, "other": "x"}
     context = _read(tmp_path, files)
-    assert {name for name in files if find(context.tree, name) is None} == hidden
+    assert {name for name in files if find(context.tree or EMPTY, name) is None} == hidden
     assert context.dockerfile == b"FROM scratch"

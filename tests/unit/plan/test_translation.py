@@ -219,9 +219,6 @@ def test_an_arg_without_a_name_is_found_by_run() -> None:
 @pytest.mark.parametrize(
     ("text", "feature"),
     [
-        ("RUN --mount=type=cache,target=/c x", "RUN --mount"),
-        ("RUN --network=none x", "RUN --network"),
-        ("RUN --security=insecure x", "RUN --security"),
         ("COPY --parents a b", "COPY --parents"),
         ("COPY --exclude=x a b", "COPY --exclude"),
         ("ADD --exclude=x a b", "ADD --exclude"),
@@ -235,6 +232,12 @@ def test_what_is_not_there_yet(text: str, feature: str) -> None:
     with pytest.raises(Unsupported) as caught:
         run(begin(), text)
     assert str(caught.value) == f"{feature} is not supported yet"
+
+
+def test_how_a_run_is_confined() -> None:
+    op = run(begin(), "RUN --network=none --security=insecure x").op
+    assert op == RunCommand(argv=("/bin/sh", "-c", "x"), env=(PATH,), network="none", insecure=True)
+    assert op.canonical()["security"] == "insecure"
 
 
 def test_from_is_no_instruction_of_a_stage() -> None:

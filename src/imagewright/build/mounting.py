@@ -1,0 +1,193 @@
+"""What a RUN finds mounted: from stages, from the context, from caches, and what the client lends it."""
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from imagewright.build.state import State
+from imagewright.cancellation import Cancellation
+from imagewright.errors import InvalidInput
+from imagewright.filesystem import (
+    EMPTY,
+    Directory,
+    Layer,
+    Node,
+    Put,
+    Selected,
+    Tree,
+    digest_selection,
+    find,
+    resolve,
+    walk,
+)
+from imagewright.plan import RunCommand, RunMount
+from imagewright.sandbox import AgentMount, DirectoryMount, LayersMount, Mount, SecretMount, TemporaryMount, unpack
+from imagewright.store import Store
+
+__all__ = ["Mounted", "Mounting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """The mounts of one RUN, and the variables that come with them; those of `secret_env` are for nobody else."""
+
+    mounts: tuple[Mount, ...] = ()
+    env: tuple[str, ...] = ()
+    secret_env: tuple[str, ...] = field(default=(), repr=False)
+
+
+class Mounting:
+    """Makes the mounts of one build's RUN steps; `directory` is empty and the build's own. Thread-safe."""
+
+    def __init__(
+        self, *, store: Store, context: Tree, directory: str, secrets: Mapping[str, bytes], agents: Mapping[str, str]
+    ) -> None:
+        self._store = store
+        self._context = context
+        self._directory = directory
+        self._secrets = secrets
+        self._agents = agents
+        self._unpacked: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def leaves(self, op: RunCommand, inputs: Sequence[State]) -> dict[str, str]:
+        """Return what the result of `op` depends on by its mounts: what they show, and no secret."""
+        found = {}
+        for number, mount in enumerate(op.mounts):
+            if mount.flag.kind == "bind":
+                _, node = self._source(mount, inputs)
+                digest = digest_selection([Selected("", "", node)], owners=mount.input is not None)
+                found[f"mount.{number}.source"] = f"{node.mode:o} {digest}"
+        return found
+
+    @contextlib.contextmanager
+    def made(
+        self, op: RunCommand, inputs: Sequence[State], tree: Tree, cancellation: Cancellation
+    ) -> Iterator[Mounted]:
+        """Yield the mounts of `op`, which runs in `tree`; they are there until the end of the `with`.
+
+        Raises `InvalidInput` for a source that does not exist, `Cancelled` while waiting for a cache.
+        """
+        mounts: list[Mount] = []
+        env: list[str] = []
+        secret_env: list[str] = []
+        with contextlib.ExitStack() as stack:
+            # In one order for all, so that two steps never wait for each other's caches.
+            order = sorted(op.mounts, key=lambda mount: (mount.flag.kind != "cache", mount.flag.id))
+            for mount in order:
+                flag = mount.flag
+                target = f"/{resolve(tree, flag.target)}"
+                match flag.kind:
+                    case "bind":
+                        mounts.append(self._bind(mount, target, inputs))
+                    case "tmpfs":
+                        mounts.append(TemporaryMount(target=target, size=flag.size))
+                    case "cache":
+                        path = stack.enter_context(self._cache(mount, inputs, cancellation))
+                        mounts.append(
+                            DirectoryMount(
+                                target=target,
+                                directory=path,
+                                writable=not flag.readonly,
+                                exclusive=flag.sharing != "shared",
+                            )
+                        )
+                    case "secret" if flag.id in self._secrets:
+                        data = self._secrets[flag.id]
+                        if flag.target:
+                            owner = {"uid": flag.uid or 0, "gid": flag.gid or 0}
+                            mode = 0o400 if flag.mode is None else flag.mode
+                            mounts.append(SecretMount(target=target, data=data, mode=mode, **owner))
+                        if flag.env:
+                            secret_env.append(f"{flag.env}={data.decode('utf-8', 'surrogateescape')}")
+                    case "ssh" if flag.id in self._agents:
+                        owner = {"uid": flag.uid or 0, "gid": flag.gid or 0}
+                        mode = 0o600 if flag.mode is None else flag.mode
+                        mounts.append(AgentMount(target=target, socket=self._agents[flag.id], mode=mode, **owner))
+                        env.append(f"SSH_AUTH_SOCK={target}")
+            yield Mounted(tuple(mounts), tuple(env[:1]), tuple(secret_env))
+
+    def _source(self, mount: RunMount, inputs: Sequence[State]) -> tuple[Tree, Node]:
+        """Return the tree that `mount` shows something of, and what it shows."""
+        tree = self._context if mount.input is None else self._store.tree(inputs[mount.input].diff_ids)
+        node = find(tree, resolve(tree, mount.flag.source))
+        if node is None:
+            raise InvalidInput(f'failed to compute cache key: "/{mount.flag.source.strip("/")}": not found')
+        return tree, node
+
+    def _bind(self, mount: RunMount, target: str, inputs: Sequence[State]) -> LayersMount:
+        flag = mount.flag
+        if mount.input is None:
+            source = resolve(self._context, flag.source)
+            lowers: tuple[str, ...] = (self._unpack_context(source),)
+        else:
+            source = flag.source
+            diff_ids = inputs[mount.input].diff_ids
+            made = [self._store.layer_directory(diff_id, diff_ids[:n], unpack) for n, diff_id in enumerate(diff_ids)]
+            lowers = tuple(made[::-1]) or (self._scratch(),)
+        return LayersMount(target=target, lowers=lowers, source=source, writable=not flag.readonly)
+
+    def _unpack_context(self, path: str) -> str:
+        """Return a directory that has what the context has at `path`, in that place."""
+        with self._lock:
+            if path not in self._unpacked:
+                directory = self._scratch()
+                # What is sent belongs to nobody in particular: root, as with COPY.
+                unpack(_part(self._context, path, path, root_owned=True), directory, EMPTY)
+                self._unpacked[path] = directory
+            return self._unpacked[path]
+
+    def _cache(
+        self, mount: RunMount, inputs: Sequence[State], cancellation: Cancellation
+    ) -> contextlib.AbstractContextManager[str]:
+        flag = mount.flag
+        key = [flag.id]
+        if mount.input is None and flag.source:
+            raise InvalidInput(f"the cache mount at {flag.target} has a source but no from")
+        if mount.input is not None:
+            tree, node = self._source(mount, inputs)
+            if not isinstance(node, Directory):
+                raise InvalidInput(f"the source of the cache mount at {flag.target} is not a directory")
+            key.append(str(digest_selection([Selected("", "", node)])))
+        key.extend(str(value) for value in (flag.mode, flag.uid, flag.gid) if value is not None)
+
+        def fill(directory: str) -> None:
+            if mount.input is not None:
+                unpack(_part(tree, resolve(tree, flag.source), "", root_owned=False), directory, EMPTY)
+            os.chown(directory, flag.uid or 0, flag.gid or 0)
+            os.chmod(directory, 0o755 if flag.mode is None else flag.mode)
+
+        return self._store.caches.use("\0".join(key), flag.id, flag.sharing, fill, cancellation)
+
+    def _scratch(self) -> str:
+        path = tempfile.mkdtemp(dir=self._directory)
+        os.chmod(path, 0o755)  # noqa: S103 - the root of what a container sees
+        return path
+
+
+def _part(tree: Tree, path: str, place: str, *, root_owned: bool) -> Layer:
+    """Return the layer that puts what `tree` has at `path` to `place`, in directories as `tree` has them."""
+    copies: dict[int, Node] = {}
+
+    def copied(node: Node) -> Node:
+        # One object for one inode, so that hard links stay what they are.
+        if id(node) not in copies:
+            copy = replace(node, children={}) if isinstance(node, Directory) else node
+            copies[id(node)] = replace(copy, uid=0, gid=0) if root_owned else copy
+        return copies[id(node)]
+
+    changes: list[Put] = []
+    names = place.split("/") if place else []
+    for depth in range(1, len(names)):
+        above = find(tree, "/".join(names[:depth]))
+        if above is not None:
+            changes.append(Put("/".join(names[:depth]), copied(above)))
+    node = find(tree, path)
+    if node is not None and place:
+        changes.append(Put(place, copied(node)))
+    if isinstance(node, Directory):
+        changes.extend(Put(below, copied(child)) for below, child in walk(node, place))
+    return Layer(tuple(changes))
