@@ -7,6 +7,8 @@ from imagewright.archive import Readable, Writable
 from imagewright.cancellation import Cancellation
 from imagewright.engine import (
     BuildRequest,
+    CacheDirectory,
+    CachePruning,
     Container,
     DiskUsage,
     Distribution,
@@ -128,6 +130,10 @@ class Space(Protocol):
 
     def disk_usage(self) -> DiskUsage:
         """Return the images that are shown, and all containers, with what they take up."""
+        ...
+
+    def prune_caches(self, pruning: CachePruning | None = ...) -> Sequence[CacheDirectory]:
+        """Remove directories of cache mounts, and return them."""
         ...
 
 

@@ -9,13 +9,15 @@
         print(image, [summary.tags for summary in engine.list()])
 """
 
-from imagewright.build import BuildRequest, Network, Surroundings
+from imagewright.build import BuildRequest, Entitlement, Network, Surroundings
 from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
 from imagewright.engine.info import EngineInfo
 from imagewright.sandbox import Limits, Ulimit
 from imagewright.store import (
+    CacheDirectory,
+    CachePruning,
     Container,
     DiskUsage,
     HistoryItem,
@@ -31,11 +33,14 @@ from imagewright.store import (
 __all__ = [
     "DEFAULT_DATA_ROOT",
     "BuildRequest",
+    "CacheDirectory",
+    "CachePruning",
     "Container",
     "DiskUsage",
     "Distribution",
     "Engine",
     "EngineInfo",
+    "Entitlement",
     "Happening",
     "HistoryItem",
     "ImageQuery",

@@ -35,6 +35,8 @@ from imagewright.registry import (
 )
 from imagewright.sandbox import Sandbox
 from imagewright.store import (
+    CacheDirectory,
+    CachePruning,
     Container,
     DiskUsage,
     HistoryItem,
@@ -357,8 +359,15 @@ class Engine:
         return pruned
 
     def disk_usage(self) -> DiskUsage:
-        """Return what is kept and how much of it there is; costs no look at the disk."""
+        """Return what is kept and how much of it there is; only what caches have become is measured."""
         return self._store.disk_usage()
+
+    def prune_caches(self, pruning: CachePruning | None = None) -> Sequence[CacheDirectory]:
+        """Remove directories of cache mounts that no RUN has, as `pruning` says, by default all; return them."""
+        removed = self._store.prune_caches(pruning or CachePruning())
+        reclaimed = sum(cache.size for cache in removed)
+        self._happenings.record("builder", "prune", "", {"reclaimed": str(reclaimed)})
+        return removed
 
     def commit(
         self,

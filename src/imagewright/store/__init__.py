@@ -1,6 +1,7 @@
 """Everything durable: layers in their forms, images and their names, records of steps, intermediate containers."""
 
 from imagewright.store.blobs import Blobs, LayerBlob, StoredManifest
+from imagewright.store.cache_pruning import CachePruning
 from imagewright.store.caches import CacheDirectory, Caches
 from imagewright.store.forms import TarReader, Unpack
 from imagewright.store.logs import LogWriter
@@ -23,6 +24,7 @@ from imagewright.store.values import (
 __all__ = [
     "Blobs",
     "CacheDirectory",
+    "CachePruning",
     "Caches",
     "Container",
     "DiskUsage",

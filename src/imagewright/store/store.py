@@ -1,5 +1,6 @@
 """The store as a whole: one directory, one process."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
@@ -12,7 +13,8 @@ from imagewright.filesystem import Layer, Tree
 from imagewright.oci import Digest
 from imagewright.reference import Reference
 from imagewright.store.blobs import Blobs
-from imagewright.store.caches import Caches
+from imagewright.store.cache_pruning import CachePruning
+from imagewright.store.caches import CacheDirectory, Caches
 from imagewright.store.containers import Containers
 from imagewright.store.database import Database
 from imagewright.store.disk import translated
@@ -348,10 +350,22 @@ class Store:
         self._summaries.uses.note(image_id)
 
     def disk_usage(self) -> DiskUsage:
-        """Return what is kept and how much of it there is, without a look at the disk."""
+        """Return what is kept and how much of it there is; only caches used since the last time are measured."""
         with self._database.read() as connection:
             size = layers_size(connection)
-        return DiskUsage(layers_size=size, images=tuple(self.list_images()), containers=tuple(self.list_containers()))
+        return DiskUsage(
+            layers_size=size,
+            images=tuple(self.list_images()),
+            containers=tuple(self.list_containers()),
+            caches=tuple(self._caches.list()),
+        )
+
+    def prune_caches(self, pruning: CachePruning) -> list[CacheDirectory]:
+        """Remove the cache directories that `pruning` selects, and return them. Each is gone whole or not at all."""
+        caches = self._caches.list()
+        disk = os.statvfs(self._layout.root)
+        selected = pruning.select(caches, now_ns=self._clock(), free=disk.f_bavail * disk.f_frsize)
+        return [cache for cache in selected if self._caches.remove(cache.id)]
 
     def find_record(self, key: Digest) -> Record | None:
         """Return what the step with the cache key `key` came to, if its layer is here; every open lease keeps that."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from imagewright.oci import Digest, ImageConfig
 from imagewright.reference import Reference
+from imagewright.store.caches import CacheDirectory
 
 __all__ = [
     "Container",
@@ -126,12 +127,13 @@ class Pruned:
 class DiskUsage:
     """What is kept: `layers_size` is the bytes of the layers of all `images`, each counted once.
 
-    `images` are those of the default list.
+    `images` are those of the default list, `caches` the directories of cache mounts.
     """
 
     layers_size: int
     images: tuple[ImageSummary, ...]
     containers: tuple["Container", ...]
+    caches: tuple[CacheDirectory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

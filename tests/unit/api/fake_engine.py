@@ -11,6 +11,8 @@ from imagewright.archive import Readable, Writable
 from imagewright.cancellation import Cancellation
 from imagewright.engine import (
     BuildRequest,
+    CacheDirectory,
+    CachePruning,
     Container,
     DiskUsage,
     Distribution,
@@ -70,6 +72,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.images: dict[Digest, StoredImage] = {}
+        self.caches: list[CacheDirectory] = []
         self.stopped: list[Container] = []
         self.printed: list[LogLine] = []
         self.requests: list[BuildRequest] = []
@@ -332,7 +335,17 @@ class FakeEngine:
         return Pruned(removals=tuple(removals), space_reclaimed=1234 * len(gone))
 
     def disk_usage(self) -> DiskUsage:
-        return DiskUsage(layers_size=5678, images=tuple(self._summaries()), containers=tuple(self.stopped))
+        return DiskUsage(
+            layers_size=5678,
+            images=tuple(self._summaries()),
+            containers=tuple(self.stopped),
+            caches=tuple(self.caches),
+        )
+
+    def prune_caches(self, pruning: CachePruning | None = None) -> Sequence[CacheDirectory]:
+        removed = (pruning or CachePruning()).select(self.caches, now_ns=10**18, free=0)
+        self.caches = [cache for cache in self.caches if cache not in removed]
+        return removed
 
     def watch(
         self, *, since_ns: int | None = None, until_ns: int | None = None, cancellation: Cancellation

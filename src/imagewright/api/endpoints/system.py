@@ -9,6 +9,7 @@ from aiohttp import web
 from imagewright import __version__
 from imagewright.api import wire
 from imagewright.api.answers import empty_answer, json_answer
+from imagewright.api.cache_filters import cache_pruning
 from imagewright.api.endpoints.containers import container_entries, images_of
 from imagewright.api.service import Call
 from imagewright.errors import InvalidInput, NotFound, Unsupported
@@ -105,6 +106,7 @@ async def disk_usage(call: Call) -> web.Response:
             layers_size=usage.layers_size,
             images=[wire.image_entry(image, call.version, shared=True, counted=True) for image in usage.images],
             containers=container_entries(usage.containers, images_of(call.engine, usage.containers), sized=True),
+            caches=usage.caches,
             types=types,
             version=call.version,
         )
@@ -112,9 +114,11 @@ async def disk_usage(call: Call) -> web.Response:
     return json_answer(await call.service.threads.run(work))
 
 
-async def prune_cache(_call: Call) -> web.Response:
-    """Say that nothing was removed: what the cache keeps are images and their layers, which are pruned as images."""
-    return json_answer({"CachesDeleted": None, "SpaceReclaimed": 0})
+async def prune_cache(call: Call) -> web.Response:
+    """Remove directories of cache mounts; what else is cached are images and their layers, which go as images do."""
+    pruning = cache_pruning(call.query, call.version, time.time_ns())
+    removed = () if pruning is None else await call.service.threads.run(call.engine.prune_caches, pruning)
+    return json_answer(wire.pruned_caches(removed))
 
 
 async def unsupported(call: Call) -> web.Response:

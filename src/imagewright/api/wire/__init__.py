@@ -17,7 +17,7 @@ from imagewright.api.wire.messages import (
     stream_message,
 )
 from imagewright.api.wire.registries import distribution, search_result
-from imagewright.api.wire.system import disk_usage, system_information, version_information, volumes
+from imagewright.api.wire.system import disk_usage, pruned_caches, system_information, version_information, volumes
 
 __all__ = [
     "CONTAINER_STATES",
@@ -35,6 +35,7 @@ __all__ = [
     "image_details",
     "image_entry",
     "pruned",
+    "pruned_caches",
     "removals",
     "search_result",
     "squashed_message",

@@ -4,10 +4,10 @@ from collections.abc import Container, Sequence
 
 from imagewright.api.versions import MAXIMUM, MINIMUM, ApiVersion
 from imagewright.api.wire.document import Document
-from imagewright.engine import EngineInfo
+from imagewright.engine import CacheDirectory, EngineInfo
 from imagewright.oci import format_time
 
-__all__ = ["disk_usage", "system_information", "version_information", "volumes"]
+__all__ = ["disk_usage", "pruned_caches", "system_information", "version_information", "volumes"]
 
 
 def volumes() -> Document:
@@ -103,12 +103,13 @@ def disk_usage(
     layers_size: int,
     images: Sequence[Document],
     containers: Sequence[Document],
+    caches: Sequence[CacheDirectory],
     types: Container[str] | None,
     version: ApiVersion,
 ) -> Document:
     """Return what takes up space; `types` are those asked for, None for all.
 
-    There are no volumes, and the cache of builds is made of layers of images.
+    There are no volumes, and what is cached of builds, directories of mounts aside, are layers of images.
     """
     usage: Document = {}
     if types is None or "image" in types:
@@ -118,8 +119,32 @@ def disk_usage(
     if types is None or "volume" in types:
         usage["Volumes"] = []
     if types is None or "build-cache" in types:
+        entries = [_cache_entry(cache, version) for cache in caches]
         # Go wrote its empty list so until it was told not to.
-        usage["BuildCache"] = [] if version.at_least(1, 42) else None
+        usage["BuildCache"] = entries or ([] if version.at_least(1, 42) else None)
     if not version.at_least(1, 42):
-        usage["BuilderSize"] = 0
+        usage["BuilderSize"] = sum(cache.size for cache in caches)
     return usage
+
+
+def pruned_caches(removed: Sequence[CacheDirectory]) -> Document:
+    """Return what is told of caches that were removed."""
+    return {
+        "CachesDeleted": [cache.id for cache in removed] or None,
+        "SpaceReclaimed": sum(cache.size for cache in removed),
+    }
+
+
+def _cache_entry(cache: CacheDirectory, version: ApiVersion) -> Document:
+    return {
+        "ID": cache.id,
+        **({} if version.at_least(1, 42) else {"Parent": ""}),
+        "Type": "exec.cachemount",
+        "Description": cache.name,
+        "InUse": cache.in_use,
+        "Shared": False,
+        "Size": cache.size,
+        "CreatedAt": format_time(cache.created_ns),
+        "LastUsedAt": format_time(cache.used_ns),
+        "UsageCount": cache.uses,
+    }

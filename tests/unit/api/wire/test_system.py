@@ -46,6 +46,6 @@ def test_disk_usage(version: tuple[int, ...], types: tuple[str, ...] | None, sho
     images: list[wire.Document] = ["i"]  # type: ignore[list-item]
     containers: list[wire.Document] = ["c"]  # type: ignore[list-item]
     usage = wire.disk_usage(
-        layers_size=5, images=images, containers=containers, types=types, version=ApiVersion(version)
+        layers_size=5, images=images, containers=containers, caches=[], types=types, version=ApiVersion(version)
     )
     assert usage == shown
