@@ -3,10 +3,11 @@
 import dataclasses
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
+from imagewright.build.bases import Bases, FindBase
 from imagewright.build.context import read_context
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.request import BuildRequest
@@ -18,8 +19,7 @@ from imagewright.dockerfile import parse
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError
 from imagewright.events import BuildWarning, Built, Event, Reporter, Status, StepStarted, Tagged
 from imagewright.oci import Digest, ImageConfig, Platform
-from imagewright.plan import Base, Image, Plan
-from imagewright.plan import compile as compile_plan
+from imagewright.plan import Compilation, Node, Plan, Step
 from imagewright.solve import Transcript, solve
 from imagewright.store import Lease, Store
 
@@ -27,10 +27,6 @@ __all__ = ["Builder"]
 
 # Events of steps that wait for their turn are kept in memory up to this many bytes a step, then in a file.
 _HELD_BACK = 1 << 20
-
-
-FindBase = Callable[[str, Platform, BuildRequest, Reporter, Cancellation], Base]
-"""Returns the image of a name, and reports how it comes here, if it has to."""
 
 
 class Builder:
@@ -63,23 +59,20 @@ class Builder:
             context = read_context(stream, directory, request.dockerfile)
             cancellation.check()
             platform = request.platform or self._platform
-            arrivals: dict[Digest, list[Event]] = {}
-            plan = compile_plan(
+            transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
+            told: set[Step] = set()
+            bases = Bases(self._find, request, transcript=transcript, lease=lease, told=told)
+            compilation = Compilation(
                 parse(context.dockerfile, name=context.name),
                 target=request.target,
                 build_args=request.build_args,
                 labels=request.labels,
                 platform=platform,
                 build_platform=self._platform,
-                resolve=lambda name, wanted: self._resolve(name, wanted, request, arrivals, cancellation),
+                resolve=bases,
             )
-            for node in plan.nodes:
-                if isinstance(node.op, Image):
-                    for diff_id in node.op.base.config.diff_ids:
-                        lease.keep(diff_id)
             imported = self._import_cache(request, lease, report, cancellation)
-            _preface(plan, report)
-            transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
+            _preface(compilation, report)
             steps = Steps(
                 store=self._store,
                 runner=self._runner,
@@ -93,37 +86,23 @@ class Builder:
                     force_remove=request.force_remove,
                 ),
                 transcript=transcript,
-                arrivals=arrivals,
+                told=told,
                 imported=imported,
                 clock=self._clock,
                 new_id=self._new_id,
             )
+            batches = compilation.batches()
+
+            def more(cancellation: Cancellation) -> Sequence[Node]:
+                bases.cancellation = cancellation
+                return next(batches, ())
+
             try:
-                states = solve(plan.nodes, steps, workers=os.cpu_count() or 1, cancellation=cancellation)
+                states = solve((), steps, workers=os.cpu_count() or 1, cancellation=cancellation, more=more)
             finally:
                 transcript.close()
             cancellation.check()
-            return self._conclude(plan, states[plan.target], request, report)
-
-    def _resolve(
-        self,
-        name: str,
-        platform: Platform,
-        request: BuildRequest,
-        arrivals: dict[Digest, list[Event]],
-        cancellation: Cancellation,
-    ) -> Base:
-        """Return the image `name`; what is to be told of its arrival waits in `arrivals` for the step that wants it."""
-        told: list[Event] = []
-
-        def hold(event: Event) -> None:
-            # The number of steps is not known yet, and so none can be told; how far a download was is past then.
-            if not (isinstance(event, Status) and event.message == "Downloading"):
-                told.append(event)
-
-        base = self._find(name, platform, request, hold, cancellation)
-        arrivals.setdefault(base.image_id, []).extend(told)
-        return base
+            return self._conclude(compilation.plan(), states[-1], request, report)
 
     def _import_cache(
         self, request: BuildRequest, lease: Lease, report: Reporter, cancellation: Cancellation
@@ -134,7 +113,7 @@ class Builder:
         asked = dataclasses.replace(request, pull=False)
         for name in dict.fromkeys(() if request.no_cache else filter(None, request.cache_from)):
             try:
-                config = self._find(name, self._platform, asked, report, cancellation).config
+                config = self._find(name, None, asked, report, cancellation).config
                 for diff_id in config.diff_ids:
                     lease.keep(diff_id)
             except Cancelled:
@@ -160,11 +139,11 @@ class Builder:
         return state.image
 
 
-def _preface(plan: Plan, report: Reporter) -> None:
+def _preface(compilation: Compilation, report: Reporter) -> None:
     """Tell what stands before the first FROM."""
-    for warning in plan.warnings:
+    for warning in compilation.warnings:
         report(BuildWarning(warning))
-    for step in plan.preamble:
+    for step in compilation.preamble:
         report(StepStarted(step.number, step.total, step.text))
 
 

@@ -37,6 +37,7 @@ from imagewright.plan import (
     Node,
     RunCommand,
     Scratch,
+    Step,
 )
 from imagewright.solve import Transcript
 from imagewright.store import Container, Record, Store
@@ -59,6 +60,7 @@ class Settings:
 class Steps:
     """Evaluates the nodes of a plan: the `Work` that the solver is given. Safe for use by many threads.
 
+    `told` are the steps whose beginning has been told, because their images had to be found before they had a node.
     `clock` gives nanoseconds since 1970, `new_id` 64 random hexadecimal digits.
     """
 
@@ -70,7 +72,7 @@ class Steps:
         context: Tree,
         settings: Settings,
         transcript: Transcript[Event],
-        arrivals: dict[Digest, list[Event]],
+        told: set[Step],
         imported: ImportedCache,
         clock: Callable[[], int],
         new_id: Callable[[], str],
@@ -80,7 +82,7 @@ class Steps:
         self._context = context
         self._settings = settings
         self._transcript = transcript
-        self._arrivals = arrivals
+        self._told = told
         self._imported = imported
         self._clock = clock
         self._new_id = new_id
@@ -89,7 +91,7 @@ class Steps:
     def recall(self, node: Node, inputs: Sequence[State]) -> State | None:
         """Tell that `node` begins, and return its state if it starts a stage or is in the cache."""
         report = self._transcript.reporter(node.index)
-        if node.step is not None:
+        if node.step is not None and node.step not in self._told:
             report(StepStarted(node.step.number, node.step.total, node.step.text))
         with _blaming(node):
             state = self._begin(node, inputs)
@@ -121,8 +123,6 @@ class Steps:
             case Scratch():
                 return start(self._settings.platform)
             case Image(base):
-                for event in self._arrivals.pop(base.image_id, ()):
-                    self._transcript.reporter(node.index)(event)
                 return State(base.config, base.image_id)
             case Continue():
                 return inputs[0]
@@ -132,7 +132,7 @@ class Steps:
         report = self._transcript.reporter(node.index)
         if node.triggers:
             report(TriggersStarted(node.triggers))
-        if node.step is not None and node.closes_step:
+        if node.closes_step:
             report(StepFinished(state.image))
         if node.last_of_stage and state.image is not None:
             report(StageFinished(state.image))
