@@ -10,7 +10,7 @@ import pytest
 from imagewright.cancellation import Cancellation
 from imagewright.engine import BuildRequest, Engine
 from imagewright.errors import Cancelled, NotFound, RunFailed
-from imagewright.events import Event, Status, StepFinished, StepStarted
+from imagewright.events import BuildWarning, Event, Status, StepFinished, StepStarted
 from imagewright.oci import Digest, Platform
 from support.bases import busybox_base
 from support.builder import archive, context
@@ -168,6 +168,13 @@ def test_an_image_for_another_machine(engine: Engine, registry: FakeRegistry) ->
     request = BuildRequest(platform=here)
     # Nobody asks for a platform: any image that is here will do.
     assert build(engine, f"FROM {registry.host}/both:1\n") == identity
+    log = Log()
+    build(engine, f"FROM {registry.host}/both:1\nLABEL a=b\nFROM {registry.host}/both:1\nLABEL a=c\n", log=log)
+    (warning,) = (event.message for event in log.events if isinstance(event, BuildWarning))
+    assert warning == (
+        f" ---> [Warning] The requested image's platform (linux/arm64/v8) does not match the detected host platform "
+        f"({here}) and no specific platform was requested"
+    )
     assert registry.server.asked == []
     for name in ("theirs:1", "gone:1"):
         with pytest.raises(NotFound, match=r"was found but does not match the specified platform: wanted \S+, actual"):

@@ -14,6 +14,7 @@ from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
 from imagewright.errors import DockerfileError, ImagewrightError, InvalidInput, RunFailed
 from imagewright.events import (
+    BuildWarning,
     CacheHit,
     ContainerRemoved,
     ContainerStarted,
@@ -25,7 +26,7 @@ from imagewright.events import (
     TriggersStarted,
 )
 from imagewright.filesystem import Layer, Tree, workdir_layer
-from imagewright.oci import Digest, Platform, chain_id, encode_config
+from imagewright.oci import Digest, Platform, chain_id, describe_platform, encode_config, suits
 from imagewright.plan import (
     AddFiles,
     Configure,
@@ -207,6 +208,7 @@ class Steps:
         container = self._new_id()
         directory = self._scratch()
         record, exit_code = None, 0
+        self._warn_of_platform(parent, report)
         report(ContainerStarted(container))
         try:
             record = self._contained(
@@ -223,6 +225,13 @@ class Steps:
                 diff_id = self._rescue(parent, directory) if record is None else record.diff_id
                 self._keep(node, parent, container, exit_code, diff_id)
         return record
+
+    def _warn_of_platform(self, parent: State, report: Reporter) -> None:
+        wanted, actual = self._settings.platform, parent.config
+        if not suits(actual, wanted):
+            text = f"The requested image's platform ({describe_platform(actual)}) does not match"
+            text = f"{text} the detected host platform ({wanted}) and no specific platform was requested"
+            report(BuildWarning(f" ---> [Warning] {text}"))
 
     def _contained(
         self,

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from imagewright.errors import Cancelled, ImagewrightError, InvalidInput, NotFound
-from imagewright.oci import Digest, ImageConfig, Platform
+from imagewright.errors import Cancelled, ImagewrightError, NotFound
+from imagewright.oci import Digest, Platform, describe_platform, suits
 from imagewright.plan import Base
 from imagewright.reference import Reference
 from imagewright.store import Store, StoredImage
 
-__all__ = ["find_base", "suits"]
+__all__ = ["find_base"]
 
 
 def find_base(
@@ -24,7 +24,7 @@ def find_base(
     here = _find_here(store, name)
     if here is None or always:
         image = store.get_image(pull(reference.with_default_tag()))
-    elif suits(here.config, platform):
+    elif platform is None or suits(here.config, platform):
         image = here
     elif store.find_reference(reference) != here.id:
         # Known by its id: no registry knows it by that.
@@ -36,23 +36,10 @@ def find_base(
             raise
         except ImagewrightError as error:
             raise _mismatch(name, here, platform, f"; its registry says: {error}") from error
-    if not suits(image.config, platform):
+    if platform is not None and not suits(image.config, platform):
         raise _mismatch(name, image, platform)
     store.note_use(image.id)
     return Base(image.id, image.config)
-
-
-def suits(config: ImageConfig, platform: Platform | None) -> bool:
-    """Return whether an image with `config` is for `platform`; one that does not say what it is for suits any."""
-    if platform is None or not (config.os and config.architecture):
-        return True
-    try:
-        actual = Platform.parse(_described(config), default=platform)
-    except InvalidInput:
-        return False
-    if (actual.os, actual.architecture) != (platform.os, platform.architecture):
-        return False
-    return actual.variant == platform.variant or not (actual.variant and platform.variant)
 
 
 def _find_here(store: Store, name: str) -> StoredImage | None:
@@ -63,12 +50,8 @@ def _find_here(store: Store, name: str) -> StoredImage | None:
 
 
 def _mismatch(name: str, image: StoredImage, platform: Platform | None, more: str = "") -> NotFound:
-    actual = _described(image.config)
+    actual = describe_platform(image.config)
     return NotFound(
         f"image with reference {name} was found but does not match the specified platform: "
         f"wanted {platform}, actual: {actual}{more}"
     )
-
-
-def _described(config: ImageConfig) -> str:
-    return "/".join(filter(None, (config.os, config.architecture, config.variant)))

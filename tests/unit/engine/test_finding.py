@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from imagewright.engine.finding import find_base, suits
+from imagewright.engine.finding import find_base
 from imagewright.errors import Cancelled, InvalidInput, NotFound, SystemFailure
 from imagewright.oci import Digest, ImageConfig, Platform, encode_config
 from imagewright.reference import Reference
@@ -41,26 +41,6 @@ class Registry:
 
 def find(store: Store, registry: Registry, platform: Platform | None = None, *, always: bool = False) -> str:
     return find_base(store, NAME.familiar, platform, always=always, pull=registry).config.architecture
-
-
-@pytest.mark.parametrize(
-    ("config", "platform", "expected"),
-    [
-        (ImageConfig(architecture="arm64", os="linux"), None, True),
-        (ImageConfig(), AMD64, True),
-        (ImageConfig(os="linux"), AMD64, True),
-        (ImageConfig(architecture="amd64", os="linux"), AMD64, True),
-        (ImageConfig(architecture="x86_64", os="linux"), AMD64, True),
-        (ImageConfig(architecture="arm64", os="linux"), AMD64, False),
-        (ImageConfig(architecture="amd64", os="windows"), AMD64, False),
-        (ImageConfig(architecture="arm64", os="linux", variant="v8"), Platform("linux", "arm64"), True),
-        (ImageConfig(architecture="arm", os="linux", variant="v6"), Platform("linux", "arm", "v7"), False),
-        (ImageConfig(architecture="arm", os="linux"), Platform("linux", "arm", "v7"), True),
-        (ImageConfig(architecture="what is this", os="linux"), AMD64, False),
-    ],
-)
-def test_what_suits(config: ImageConfig, platform: Platform | None, expected: bool) -> None:
-    assert suits(config, platform) is expected
 
 
 def test_an_image_that_is_here(store: Store) -> None:
