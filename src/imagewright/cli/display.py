@@ -105,7 +105,8 @@ def show_event(display: Display, event: Event) -> None:
             display.detail(f"Removing intermediate container {container[:12]}")
         case StepFinished(image):
             display.step_done(image.short if image else "")
-        case StageFinished():
+        # How far something is, is for who can draw a bar.
+        case StageFinished() | Status(total=int()):
             pass
         case Built(image):
             display.note(f"Successfully built {image.short}")
@@ -126,7 +127,7 @@ _STREAM: tuple[tuple[re.Pattern[str], Callable[[Display, re.Match[str]], None]],
     (re.compile(r"Removing intermediate container [0-9a-f]{12}"), lambda to, m: to.detail(m[0])),
     (re.compile(r"# Executing \d+ build trigger"), lambda to, m: to.detail(m[0])),
     (re.compile(r"Successfully (?:built|tagged) \S+"), lambda to, m: to.note(m[0])),
-    (re.compile(r"\[Warning\] .*"), lambda to, m: to.note(m[0])),
+    (re.compile(r"(?: ---> )?\[Warning\] .*"), lambda to, m: to.note(m[0])),
     # About the text of the Dockerfile: in red, and in several lines.
     (re.compile(r"\x1b\[91m(\[WARNING\]: .*?)\n?\x1b\[0m", re.DOTALL), lambda to, m: to.note(m[1])),
 )
@@ -148,7 +149,7 @@ class MessageFeed:
             raise _error(message)
         if "stream" in message:
             self._show_text(str(message["stream"]))
-        elif "status" in message:
+        elif "status" in message and not message.get("progress"):
             subject = f"{message['id']}: " if message.get("id") else ""
             self._display.detail(f"{subject}{message['status']}")
         aux = message.get("aux")

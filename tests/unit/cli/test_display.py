@@ -102,10 +102,14 @@ def test_triggers_in_the_plural() -> None:
 
 def test_statuses() -> None:
     by_event, by_message = Recorder(), Recorder()
-    for event in (Status("Pulling", "latest"), Status("Digest: x")):
+    for event in (Status("Pulling", "latest"), Status("Downloading", "a", 1, 2), Status("Digest: x")):
         show_event(by_event, event)
     feed = MessageFeed(by_message)
-    for message in ({"status": "Pulling", "id": "latest"}, {"status": "Digest: x"}):
+    for message in (
+        {"status": "Pulling", "id": "latest"},
+        {"status": "Downloading", "progressDetail": {"current": 1, "total": 2}, "progress": "[=>", "id": "a"},
+        {"status": "Digest: x"},
+    ):
         feed.show(message)
     assert by_event.calls == by_message.calls == [("detail", "latest: Pulling"), ("detail", "Digest: x")]
 
