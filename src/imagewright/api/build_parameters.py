@@ -69,6 +69,7 @@ def parse_build(
         network_mode=_network(query.get("networkmode")),
         pull=query.boolean("pull"),
         cache_from=tuple(cache_from),
+        explain=query.boolean("explain"),
         keychain=credentials.get,
     )
     return BuildOptions(request, query.boolean("q"))

@@ -82,6 +82,7 @@ class Builder:
                     platform=platform,
                     network=request.network_mode,
                     no_cache=request.no_cache,
+                    explain=request.explain,
                     remove=request.remove,
                     force_remove=request.force_remove,
                 ),

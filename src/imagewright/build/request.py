@@ -21,7 +21,7 @@ class BuildRequest:
     number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
     With `pull` the registry is asked for images that are here, too; `keychain` says who asks. `cache_from` are names
-    of images that steps may be taken from.
+    of images that steps may be taken from. With `explain` it is told why a step is not in the cache.
     """
 
     dockerfile: str = ""
@@ -36,4 +36,5 @@ class BuildRequest:
     network_mode: Network = "default"
     pull: bool = False
     cache_from: tuple[str, ...] = ()
+    explain: bool = False
     keychain: Keychain = field(default=no_credentials, repr=False, compare=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
+from imagewright.build.explanation import Explainer
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.request import Network
 from imagewright.build.running import Runner, left_behind, run_command
@@ -16,6 +17,7 @@ from imagewright.errors import DockerfileError, ImagewrightError, InvalidInput, 
 from imagewright.events import (
     BuildWarning,
     CacheHit,
+    CacheMiss,
     ContainerRemoved,
     ContainerStarted,
     Event,
@@ -45,6 +47,9 @@ from imagewright.store import Container, Record, Store
 
 __all__ = ["Settings", "Steps"]
 
+# A miss is explained by the newest results: what is older is not what anybody expects to find.
+_MOST_COMPARED = 5000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -54,6 +59,7 @@ class Settings:
     platform: Platform
     network: Network = "default"
     no_cache: bool = False
+    explain: bool = False
     remove: bool = True
     force_remove: bool = False
 
@@ -87,6 +93,7 @@ class Steps:
         self._imported = imported
         self._clock = clock
         self._new_id = new_id
+        self._explainer = Explainer(lambda: store.newest_records(_MOST_COMPARED))
         self._selections: dict[int, Selection] = {}
 
     def recall(self, node: Node, inputs: Sequence[State]) -> State | None:
@@ -148,6 +155,8 @@ class Steps:
         if record is None or (record.diff_id is not None and not self._store.has_layer(record.diff_id)):
             record = self._store.find_record(cache_key(leaves))
         if record is None:
+            if self._settings.explain:
+                report(CacheMiss(self._explainer.explain(leaves)))
             return None
         report(CacheHit())
         return self._commit(node, inputs[0], record)

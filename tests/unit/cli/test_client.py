@@ -97,6 +97,7 @@ def test_build_sends_only_what_is_asked_for() -> None:
         build_args={"A": "1", "B": None},
         labels={"l": "v"},
         cache_from=("c:1", "d"),
+        explain=True,
         no_cache=True,
         network_mode="none",
     )
@@ -110,6 +111,7 @@ def test_build_sends_only_what_is_asked_for() -> None:
         "t": ["a:1", "b.example/c:2"],
         "dockerfile": ["sub/D"],
         "target": ["t"],
+        "explain": ["1"],
         "nocache": ["1"],
         "networkmode": ["none"],
     }
