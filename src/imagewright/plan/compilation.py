@@ -201,11 +201,10 @@ class Compilation:
     def _add_preamble(self, failure: _MetaFailure | None) -> bool:
         """Add the steps of the ARGs before the first FROM."""
         for position, arg in enumerate(self._dockerfile.meta_args):
-            step = self._next_step(arg)
+            step = self._new_step(arg)
             if failure and failure.position == position:
                 return self._fail(failure.error, arg, stage=0, step=step)
-            if step is not None:
-                self._preamble.append(step)
+            self._preamble.append(step)
         return True
 
     def _add_stage(self, index: int) -> _Going:
@@ -235,8 +234,9 @@ class Compilation:
         return True
 
     def _next_step(self, instruction: Instruction) -> Step | None:
-        if self._hidden:
-            return None
+        return None if self._hidden else self._new_step(instruction)
+
+    def _new_step(self, instruction: Instruction) -> Step:
         self._step += 1
         return Step(self._step, self._total, instruction.text, instruction.span.start, instruction.source)
 
