@@ -3,12 +3,12 @@
 import dataclasses
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
 from imagewright.build.bases import Bases, FindBase
-from imagewright.build.context import read_context
+from imagewright.build.context import Context, read_context
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.request import BuildRequest
 from imagewright.build.running import Runner
@@ -19,7 +19,7 @@ from imagewright.dockerfile import parse
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError
 from imagewright.events import BuildWarning, Built, Event, Reporter, Status, StepStarted, Tagged
 from imagewright.oci import Digest, ImageConfig, Platform
-from imagewright.plan import Compilation, Node, Plan, Step
+from imagewright.plan import Compilation, Plan, Step
 from imagewright.solve import Transcript, solve
 from imagewright.store import Lease, Store
 
@@ -58,19 +58,10 @@ class Builder:
         with self._store.scratch() as directory, self._store.lease() as lease:
             context = read_context(stream, directory, request.dockerfile)
             cancellation.check()
-            platform = request.platform or self._platform
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             told: set[Step] = set()
             bases = Bases(self._find, request, transcript=transcript, lease=lease, told=told)
-            compilation = Compilation(
-                parse(context.dockerfile, name=context.name),
-                target=request.target,
-                build_args=request.build_args,
-                labels=request.labels,
-                platform=platform,
-                build_platform=self._platform,
-                resolve=bases,
-            )
+            compilation = self._compile(context, request, bases)
             imported = self._import_cache(request, lease, report, cancellation)
             _preface(compilation, report)
             steps = Steps(
@@ -79,7 +70,7 @@ class Builder:
                 context=context.tree,
                 settings=Settings(
                     directory=tempfile.mkdtemp(dir=directory),
-                    platform=platform,
+                    platform=request.platform or self._platform,
                     network=request.network_mode,
                     no_cache=request.no_cache,
                     explain=request.explain,
@@ -92,18 +83,24 @@ class Builder:
                 clock=self._clock,
                 new_id=self._new_id,
             )
-            batches = compilation.batches()
-
-            def more(cancellation: Cancellation) -> Sequence[Node]:
-                bases.cancellation = cancellation
-                return next(batches, ())
-
+            more = bases.advance(compilation.batches())
             try:
                 states = solve((), steps, workers=os.cpu_count() or 1, cancellation=cancellation, more=more)
             finally:
                 transcript.close()
             cancellation.check()
             return self._conclude(compilation.plan(), states[-1], request, report)
+
+    def _compile(self, context: Context, request: BuildRequest, bases: Bases) -> Compilation:
+        return Compilation(
+            parse(context.dockerfile, name=context.name),
+            target=request.target,
+            build_args=request.build_args,
+            labels=request.labels,
+            platform=request.platform or self._platform,
+            build_platform=self._platform,
+            resolve=bases,
+        )
 
     def _import_cache(
         self, request: BuildRequest, lease: Lease, report: Reporter, cancellation: Cancellation

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,11 +9,12 @@ from imagewright.cancellation import Cancellation
 from imagewright.errors import NotFound
 from imagewright.events import Event, Reporter, Status, StepStarted
 from imagewright.oci import Digest, ImageConfig, Platform, RootfsConfig
-from imagewright.plan import Base, Place, Step
+from imagewright.plan import Base, Node, Place, Scratch, Step
 from imagewright.solve import Transcript
 from imagewright.store import Store
 
 LINUX, OTHER = Platform("linux", "amd64"), Platform("linux", "arm64")
+NODE = Node(index=0, stage=0, op=Scratch())
 STEP = Step(2, 3, "FROM x")
 
 
@@ -44,8 +45,15 @@ def test_the_step_is_told_before_the_image_comes_and_only_once(store: Store) -> 
     find = Finder()
     with store.lease() as lease:
         bases = Bases(find, BuildRequest(), transcript=transcript, lease=lease, told=told)
-        bases.cancellation = cancellation = Cancellation()
-        assert bases("x", None, Place(1, STEP)) is find.base
+        cancellation = Cancellation()
+
+        def batches() -> Iterator[Sequence[Node]]:
+            assert bases("x", None, Place(1, STEP)) is find.base
+            yield [NODE]
+
+        more = bases.advance(batches())
+        assert find.asked == []
+        assert (more(cancellation), more(cancellation)) == ([NODE], ())
         assert events == []
         transcript.finish(0)
     assert events == [StepStarted(2, 3, "FROM x"), Status("Pulling")]

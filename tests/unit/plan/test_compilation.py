@@ -429,7 +429,8 @@ def test_a_stage_that_a_trigger_needs_may_fail() -> None:
 
 def test_images_are_asked_for_in_their_place_and_not_before() -> None:
     images = Images()
-    text = "ARG A\nFROM busybox AS a\nRUN x\nCOPY --from=bare a b\nCOPY --from=bare a b\nFROM triggers\nCOPY --from=a a b\n"
+    text = "ARG A\nFROM busybox AS a\nRUN x\nCOPY --from=bare a b\nCOPY --from=bare a b\n"
+    text += "FROM triggers\nCOPY --from=a a b\n"
     compilation = Compilation(parse(text.encode()), build_args={}, labels={}, platform=LINUX, resolve=images)
     assert [step.text for step in compilation.preamble] == ["ARG A"]
     assert compilation.warnings == ()
