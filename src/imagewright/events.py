@@ -13,6 +13,7 @@ __all__ = [
     "BuildWarning",
     "Built",
     "CacheHit",
+    "CacheMiss",
     "ContainerRemoved",
     "ContainerStarted",
     "Event",
@@ -41,6 +42,13 @@ class StepStarted:
 @dataclass(frozen=True, slots=True)
 class CacheHit:
     """The step's result was taken from the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMiss:
+    """The step is not in the cache, for `reason`; told only to who wants to know."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,7 @@ class Status:
 Event = (
     StepStarted
     | CacheHit
+    | CacheMiss
     | TriggersStarted
     | ContainerStarted
     | Output

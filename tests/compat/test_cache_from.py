@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from imagewright.oci import Digest
 from imagewright.registry import Credential, Keychain, Settings, for_registry
 from support.bases import busybox_base
 from support.builder import Content, Member, archive
+from support.clients import DockerCli, docker_clis
 from support.daemon import daemon
 from support.engines import Log, build, leftovers, reference, saved
 from support.registry import PASSWORD, USER, DockerRegistry, docker_registry
@@ -188,23 +188,22 @@ def test_a_claimed_history_counts_only_for_whoever_names_the_image(
 
 
 @pytest.mark.compat("docker")
-@pytest.mark.parametrize("program", ["/usr/bin/docker", "/usr/local/bin/docker"])
-def test_docker(tmp_path: Path, first: Engine, app: str, base: str, program: str) -> None:
+def test_docker(tmp_path: Path, first: Engine, app: str, base: str) -> None:
     context = tmp_path / "context"
     context.mkdir()
     (context / "Dockerfile").write_text(DOCKERFILE.format(base=base))
     (context / "f").write_text("1")
     registry = base.partition("/")[0]
     with daemon(str(tmp_path)) as running:
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKER_BUILDKIT": "0"}
+        for program in docker_clis():
 
-        def docker(*arguments: str, data: str = "") -> str:
-            command = [program, "-H", running.host, *arguments]
-            result = subprocess.run(command, input=data, capture_output=True, text=True, env=environment, check=False)
-            assert result.returncode == 0, result.stderr
-            return result.stdout
+            def docker(*arguments: str, data: bytes | None = None, program: DockerCli = program) -> str:
+                result = program.run(running.host, *arguments, data=data, environment={"HOME": str(tmp_path)})
+                assert result.returncode == 0, result.stderr
+                return result.stdout.decode()
 
-        docker("login", "-u", USER, "--password-stdin", registry, data=PASSWORD)
-        told = docker("build", "--cache-from", app, "--cache-from", "Bad Name", str(context))
-        assert told.count("Using cache") == STEPS
-        assert f"Successfully built {first.inspect(app).id.short}" in told
+            docker("login", "-u", USER, "--password-stdin", registry, data=PASSWORD.encode())
+            told = docker("build", "--cache-from", app, "--cache-from", "Bad Name", str(context))
+            assert told.count("Using cache") == STEPS
+            assert f"Successfully built {first.inspect(app).id.short}" in told
+            docker("rmi", "--force", app, base)

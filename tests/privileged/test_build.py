@@ -11,7 +11,7 @@ import pytest
 from imagewright.cancellation import Cancellation
 from imagewright.engine import BuildRequest, Engine, ImageQuery
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, RunFailed
-from imagewright.events import Output
+from imagewright.events import CacheMiss, Output
 from support.bases import busybox_base
 from support.builder import Member, archive, context
 from support.engines import Log, build, flatten, leftovers, processes, reference, saved
@@ -64,6 +64,17 @@ def test_a_label_before_a_run_leaves_the_run_alone(engine: Engine) -> None:
 def test_no_cache_runs_again(engine: Engine) -> None:
     dockerfile = "FROM busybox\nCOPY Dockerfile /\nRUN cat /proc/uptime /proc/sys/kernel/random/uuid > /stamp\n"
     assert build(engine, dockerfile) != build(engine, dockerfile, request=BuildRequest(no_cache=True))
+
+
+def test_misses_are_explained_to_who_asks(engine: Engine) -> None:
+    dockerfile = "FROM busybox\nARG A\nCOPY f /explained\nRUN echo $A > /a\nCMD x\n"
+    build(engine, dockerfile, {"f": "1"}, request=BuildRequest(build_args={"A": "1"}))
+    quiet, loud = Log(), Log()
+    build(engine, "FROM busybox\nRUN echo explained\n", log=quiet)
+    request = BuildRequest(build_args={"A": "2"}, explain=True)
+    build(engine, dockerfile, {"f": "1"}, request=request, log=loud)
+    reasons = [[event.reason for event in log.events if isinstance(event, CacheMiss)] for log in (quiet, loud)]
+    assert reasons == [[], ['env.A is "2", and was "1"', "what it builds on is not the same"]]
 
 
 def test_early_cutoff_adopts_an_equal_layer(engine: Engine) -> None:

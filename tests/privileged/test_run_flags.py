@@ -198,7 +198,7 @@ class TestConfinement:
 
     def test_everything(self, engine: Engine) -> None:
         dockerfile = "RUN --security=insecure mkdir /m && mount -t tmpfs none /m"
-        with pytest.raises(DockerfileError, match="must be given allow="):
+        with pytest.raises(DockerfileError, match="must have allow="):
             run(engine, dockerfile)
         run(engine, dockerfile, BuildRequest(allow=frozenset({"security.insecure"})))
         with pytest.raises(RunFailed):

@@ -9,6 +9,7 @@ from imagewright.plan import (
     Continue,
     Fail,
     Image,
+    Place,
     Plan,
     Scratch,
     compile,  # noqa: A004 - the name of the verb in this field
@@ -43,8 +44,9 @@ def dockerfiles(draw: st.DrawFn) -> str:
     return "\n".join(lines) + "\n"
 
 
-def resolve(name: str, platform: Platform, /) -> Base:
-    assert platform == LINUX
+def resolve(name: str, platform: Platform | None, place: Place, /) -> Base:
+    assert platform is None
+    assert place.node >= 0
     if name not in {"image", "triggers"}:
         raise NotFound(name)
     config = RunConfig(on_build=TRIGGERS) if name == "triggers" else None
@@ -60,7 +62,8 @@ def check_graph(plan: Plan) -> None:
         assert all(isinstance(leaf, str) for pair in node.op.canonical().items() for leaf in pair)
         if not begins and not isinstance(node.op, Fail):
             assert plan.nodes[node.inputs[0]].stage == node.stage
-    stages = [node.stage for node in plan.nodes]
+    # Only what a trigger needs stands later than in the source.
+    stages = [node.stage for node in plan.nodes if node.step or node.last_of_stage]
     assert stages == sorted(stages)
     assert plan.target == len(plan.nodes) - 1
 

@@ -82,6 +82,7 @@ def parse_build(
         squash=query.boolean("squash"),
         pull=query.boolean("pull"),
         cache_from=tuple(cache_from),
+        explain=query.boolean("explain"),
         keychain=credentials.get,
     )
     return BuildOptions(request, query.boolean("q"))

@@ -91,6 +91,7 @@ def _warning(event: events.BuildWarning) -> tuple[str, ...]:
 _TEXTS: dict[type[Event], Callable[[Any], tuple[str, ...]]] = {
     events.StepStarted: lambda event: (f"Step {event.number}/{event.total} : {event.text}", "\n"),
     events.CacheHit: lambda _: (" ---> Using cache\n",),
+    events.CacheMiss: lambda event: (f" ---> Not in the cache: {event.reason}\n",),
     events.TriggersStarted: _triggers,
     events.ContainerStarted: lambda event: (f" ---> Running in {event.container[:12]}\n",),
     events.ContainerRemoved: lambda event: (f"Removing intermediate container {event.container[:12]}\n",),

@@ -8,25 +8,25 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
+from imagewright.build.bases import Bases, FindBase
 from imagewright.build.context import Context, read_context
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.mounting import Mounting
-from imagewright.build.permission import check_permission
+from imagewright.build.permission import Permissions
 from imagewright.build.remote_context import fetch_context
 from imagewright.build.request import BuildRequest, Entitlement
 from imagewright.build.running import Runner
 from imagewright.build.squashing import squash, start_of
 from imagewright.build.state import State
-from imagewright.build.steps import Settings, Steps, blaming
+from imagewright.build.steps import Settings, Steps
 from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import parse
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError
 from imagewright.events import BuildWarning, Built, Event, Reporter, Squashed, Status, StepStarted, Tagged
 from imagewright.filesystem import EMPTY
 from imagewright.oci import Digest, ImageConfig, Platform
-from imagewright.plan import Base, Image, Plan, RunCommand
-from imagewright.plan import compile as compile_plan
+from imagewright.plan import Compilation, Plan, Step
 from imagewright.solve import Transcript, solve
 from imagewright.store import Lease, Store
 
@@ -34,10 +34,6 @@ __all__ = ["Builder"]
 
 # Events of steps that wait for their turn are kept in memory up to this many bytes a step, then in a file.
 _HELD_BACK = 1 << 20
-
-
-FindBase = Callable[[str, Platform, BuildRequest, Reporter, Cancellation], Base]
-"""Returns the image of a name, and reports how it comes here, if it has to."""
 
 
 class Builder:
@@ -73,27 +69,14 @@ class Builder:
         with self._store.scratch() as directory, self._store.lease() as lease:
             context = _open_context(stream, request, directory, report, cancellation)
             cancellation.check()
-            platform = request.platform or self._platform
-            arrivals: dict[Digest, list[Event]] = {}
-            plan = compile_plan(
-                parse(context.dockerfile, name=context.name),
-                target=request.target,
-                build_args=request.build_args,
-                labels=request.labels,
-                platform=platform,
-                build_platform=self._platform,
-                resolve=lambda name, wanted: self._resolve(name, wanted, request, arrivals, cancellation),
-            )
-            for node in plan.nodes:
-                if isinstance(node.op, Image):
-                    for diff_id in node.op.base.config.diff_ids:
-                        lease.keep(diff_id)
-                elif isinstance(node.op, RunCommand):
-                    with blaming(node):
-                        check_permission(node.op, request, self._entitlements)
-            imported = self._import_cache(request, lease, report, cancellation)
-            _preface(plan, report)
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
+            told: set[Step] = set()
+            bases = Bases(self._find, request, transcript=transcript, lease=lease, told=told)
+            compilation = self._compile(context, request, bases)
+            permissions = Permissions(request, self._entitlements)
+            permissions.check_file(compilation.instructions())
+            imported = self._import_cache(request, lease, report, cancellation)
+            _preface(compilation, report)
             steps = Steps(
                 store=self._store,
                 runner=self._runner,
@@ -105,53 +88,47 @@ class Builder:
                     secrets=request.secrets,
                     agents=request.agents,
                 ),
+                permissions=permissions,
                 settings=Settings(
                     directory=tempfile.mkdtemp(dir=directory),
-                    platform=platform,
+                    platform=request.platform or self._platform,
                     network=request.network_mode,
                     surroundings=request.surroundings,
                     no_cache=request.no_cache,
+                    explain=request.explain,
                     remove=request.remove,
                     force_remove=request.force_remove,
                 ),
                 transcript=transcript,
-                arrivals=arrivals,
+                told=told,
                 flights=self._flights,
                 imported=imported,
                 clock=self._clock,
                 new_id=self._new_id,
             )
+            more = bases.advance(compilation.batches())
             try:
-                states = solve(plan.nodes, steps, workers=os.cpu_count() or 1, cancellation=cancellation)
+                states = solve((), steps, workers=os.cpu_count() or 1, cancellation=cancellation, more=more)
             finally:
                 transcript.close()
             cancellation.check()
-            result = states[plan.target]
+            plan, result = compilation.plan(), states[-1]
             if request.squash and result.image is not None:
                 image = squash(self._store, states[start_of(plan, plan.target)], result)
                 report(Squashed(image))
                 result = replace(result, image=image)
             return self._conclude(plan, result, request, report)
 
-    def _resolve(
-        self,
-        name: str,
-        platform: Platform,
-        request: BuildRequest,
-        arrivals: dict[Digest, list[Event]],
-        cancellation: Cancellation,
-    ) -> Base:
-        """Return the image `name`; what is to be told of its arrival waits in `arrivals` for the step that wants it."""
-        told: list[Event] = []
-
-        def hold(event: Event) -> None:
-            # The number of steps is not known yet, and so none can be told; how far a download was is past then.
-            if not (isinstance(event, Status) and event.message == "Downloading"):
-                told.append(event)
-
-        base = self._find(name, platform, request, hold, cancellation)
-        arrivals.setdefault(base.image_id, []).extend(told)
-        return base
+    def _compile(self, context: Context, request: BuildRequest, bases: Bases) -> Compilation:
+        return Compilation(
+            parse(context.dockerfile, name=context.name),
+            target=request.target,
+            build_args=request.build_args,
+            labels=request.labels,
+            platform=request.platform or self._platform,
+            build_platform=self._platform,
+            resolve=bases,
+        )
 
     def _import_cache(
         self, request: BuildRequest, lease: Lease, report: Reporter, cancellation: Cancellation
@@ -162,7 +139,7 @@ class Builder:
         asked = dataclasses.replace(request, pull=False)
         for name in dict.fromkeys(() if request.no_cache else filter(None, request.cache_from)):
             try:
-                config = self._find(name, self._platform, asked, report, cancellation).config
+                config = self._find(name, None, asked, report, cancellation).config
                 for diff_id in config.diff_ids:
                     lease.keep(diff_id)
             except Cancelled:
@@ -196,11 +173,11 @@ def _open_context(
     return fetch_context(request.remote, directory, request.dockerfile, report=report, cancellation=cancellation)
 
 
-def _preface(plan: Plan, report: Reporter) -> None:
+def _preface(compilation: Compilation, report: Reporter) -> None:
     """Tell what stands before the first FROM."""
-    for warning in plan.warnings:
+    for warning in compilation.warnings:
         report(BuildWarning(warning))
-    for step in plan.preamble:
+    for step in compilation.preamble:
         report(StepStarted(step.number, step.total, step.text))
 
 

@@ -38,7 +38,8 @@ class BuildRequest:
     number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
     `squash` makes one layer of those that the build adds to its base. With `pull` the registry is asked for images that
-    are here, too; `keychain` says who asks. `cache_from` are names of images that steps may be taken from.
+    are here, too; `keychain` says who asks. `cache_from` are names of images that steps may be taken from. With
+    `explain` it is told why a step is not in the cache.
 
     `secrets` are what `RUN --mount=type=secret` shows by its id, and nobody else; `agents` are paths of the sockets
     that `type=ssh` leads to. `allow` are `network.host` and `security.insecure`, for what RUN may ask for itself; the
@@ -63,4 +64,5 @@ class BuildRequest:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     agents: Mapping[str, str] = field(default_factory=dict)
     allow: frozenset[Entitlement] = frozenset()
+    explain: bool = False
     keychain: Keychain = field(default=no_credentials, repr=False, compare=False)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
+from imagewright.build.explanation import Explainer
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.mounting import Mounting
+from imagewright.build.permission import Permissions
 from imagewright.build.remains import Remains
 from imagewright.build.request import Network, Surroundings
 from imagewright.build.running import Runner, check_surroundings, run_command
@@ -17,7 +19,9 @@ from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
 from imagewright.errors import DockerfileError, InvalidInput
 from imagewright.events import (
+    BuildWarning,
     CacheHit,
+    CacheMiss,
     ContainerRemoved,
     ContainerStarted,
     Event,
@@ -28,7 +32,7 @@ from imagewright.events import (
     TriggersStarted,
 )
 from imagewright.filesystem import Layer, Tree, workdir_layer
-from imagewright.oci import Digest, Platform, chain_id, encode_config
+from imagewright.oci import Digest, Platform, chain_id, describe_platform, encode_config, suits
 from imagewright.plan import (
     AddFiles,
     Configure,
@@ -41,11 +45,15 @@ from imagewright.plan import (
     Op,
     RunCommand,
     Scratch,
+    Step,
 )
 from imagewright.solve import Transcript
 from imagewright.store import Record, Store
 
-__all__ = ["Settings", "Steps", "blaming"]
+__all__ = ["Settings", "Steps"]
+
+# A miss is explained by the newest results: what is older is not what anybody expects to find.
+_MOST_COMPARED = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,7 @@ class Settings:
     network: Network = "default"
     surroundings: Surroundings = field(default_factory=Surroundings)
     no_cache: bool = False
+    explain: bool = False
     remove: bool = True
     force_remove: bool = False
 
@@ -64,6 +73,7 @@ class Settings:
 class Steps:
     """Evaluates the nodes of a plan: the `Work` that the solver is given. Safe for use by many threads.
 
+    `told` are the steps whose beginning has been told, because their images had to be found before they had a node.
     `clock` gives nanoseconds since 1970, `new_id` 64 random hexadecimal digits.
     """
 
@@ -74,9 +84,10 @@ class Steps:
         runner: Runner,
         context: Tree | None,
         mounting: Mounting,
+        permissions: Permissions,
         settings: Settings,
         transcript: Transcript[Event],
-        arrivals: dict[Digest, list[Event]],
+        told: set[Step],
         flights: Flights,
         imported: ImportedCache,
         clock: Callable[[], int],
@@ -86,21 +97,23 @@ class Steps:
         self._runner = runner
         self._context = context
         self._mounting = mounting
+        self._permissions = permissions
         self._settings = settings
         self._transcript = transcript
-        self._arrivals = arrivals
+        self._told = told
         self._flights = flights
         self._imported = imported
         self._clock = clock
         self._new_id = new_id
+        self._explainer = Explainer(lambda: store.newest_records(_MOST_COMPARED))
         self._selections: dict[int, Selection] = {}
 
     def recall(self, node: Node, inputs: Sequence[State]) -> State | None:
         """Tell that `node` begins, and return its state if it starts a stage or is in the cache."""
         report = self._transcript.reporter(node.index)
-        if node.step is not None:
+        if node.step is not None and node.step not in self._told:
             report(StepStarted(node.step.number, node.step.total, node.step.text))
-        with blaming(node):
+        with _blaming(node):
             state = self._begin(node, inputs)
             if state is None and isinstance(node.op, Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand):
                 state = self._cached(node, inputs, report)
@@ -110,7 +123,7 @@ class Steps:
         """Carry out `node`, record what came of it, and return the state after it."""
         report = self._transcript.reporter(node.index)
         cancellation.check()
-        with blaming(node):
+        with _blaming(node):
             record = self._share(node, inputs, report, cancellation)
         return self._finish(node, self._commit(node, inputs[0], record))
 
@@ -145,8 +158,6 @@ class Steps:
             case Scratch():
                 return start(self._settings.platform)
             case Image(base):
-                for event in self._arrivals.pop(base.image_id, ()):
-                    self._transcript.reporter(node.index)(event)
                 return State(base.config, base.image_id)
             case Continue():
                 return inputs[0]
@@ -156,7 +167,7 @@ class Steps:
         report = self._transcript.reporter(node.index)
         if node.triggers:
             report(TriggersStarted(node.triggers))
-        if node.step is not None and node.closes_step:
+        if node.closes_step:
             report(StepFinished(state.image))
         if node.last_of_stage and state.image is not None:
             report(StageFinished(state.image))
@@ -171,6 +182,8 @@ class Steps:
         if record is None or (record.diff_id is not None and not self._store.has_layer(record.diff_id)):
             record = self._store.find_record(cache_key(leaves))
         if record is None:
+            if self._settings.explain:
+                report(CacheMiss(self._explainer.explain(leaves)))
             return None
         report(CacheHit())
         return self._commit(node, inputs[0], record)
@@ -242,6 +255,7 @@ class Steps:
         container = self._new_id()
         directory = self._scratch()
         check_surroundings(self._settings.surroundings)
+        self._warn_of_platform(inputs[0], report)
         remains = Remains(
             container,
             node,
@@ -275,6 +289,13 @@ class Steps:
             remains.close()
         return record
 
+    def _warn_of_platform(self, parent: State, report: Reporter) -> None:
+        wanted, actual = self._settings.platform, parent.config
+        if not suits(actual, wanted):
+            text = f"The requested image's platform ({describe_platform(actual)}) does not match"
+            text = f"{text} the detected host platform ({wanted}) and no specific platform was requested"
+            report(BuildWarning(f" ---> [Warning] {text}"))
+
     def _contained(
         self,
         node: Node,
@@ -288,6 +309,7 @@ class Steps:
         parent = inputs[0]
         match node.op:
             case RunCommand() as op:
+                self._permissions.check(op)
                 tree = self._store.tree(parent.diff_ids)
                 with self._mounting.made(op, inputs, tree, cancellation) as mounted:
                     changes = run_command(
@@ -344,7 +366,7 @@ class Steps:
 
 
 @contextmanager
-def blaming(node: Node) -> Iterator[None]:
+def _blaming(node: Node) -> Iterator[None]:
     """Say of what cannot be right where in the Dockerfile it stands."""
     try:
         yield

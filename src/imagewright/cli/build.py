@@ -27,6 +27,7 @@ __all__ = ["command"]
 @click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Set an ARG; may be repeated.")
 @click.option("--label", "labels", multiple=True, metavar="NAME[=VALUE]", help="Label the image; may be repeated.")
 @click.option("--cache-from", multiple=True, metavar="IMAGE", help="Take steps from this image; may be repeated.")
+@click.option("--explain", is_flag=True, help="Say of each step that is not in the cache why.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image id, and the steps if they fail.")
 @click.option("--network", type=click.Choice(["default", "none", "host"]), default="default", help="Network of RUN.")
@@ -40,6 +41,7 @@ def command(
     build_args: Sequence[str],
     labels: Sequence[str],
     cache_from: Sequence[str],
+    explain: bool,
     no_cache: bool,
     quiet: bool,
     network: Literal["default", "none", "host"],
@@ -55,6 +57,7 @@ def command(
         build_args=dict(_build_arg(text) for text in build_args),
         labels={name: value or "" for name, value in map(parse_assignment, labels)},
         cache_from=tuple(cache_from),
+        explain=explain,
         no_cache=no_cache,
         network_mode=network,
     )

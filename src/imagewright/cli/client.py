@@ -143,6 +143,10 @@ def _build_parameters(request: BuildRequest) -> list[tuple[str, str]]:
         parameters.append(("buildargs", json.dumps(dict(request.build_args))))
     if request.labels:
         parameters.append(("labels", json.dumps(dict(request.labels))))
+    if request.cache_from:
+        parameters.append(("cachefrom", json.dumps(request.cache_from)))
+    if request.explain:
+        parameters.append(("explain", "1"))
     if request.no_cache:
         parameters.append(("nocache", "1"))
     if request.network_mode != "default":

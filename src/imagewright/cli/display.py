@@ -10,6 +10,7 @@ from imagewright.events import (
     BuildWarning,
     Built,
     CacheHit,
+    CacheMiss,
     ContainerRemoved,
     ContainerStarted,
     Event,
@@ -96,17 +97,13 @@ def show_event(display: Display, event: Event) -> None:
             display.step(number, total, text)
         case CacheHit():
             display.cached()
-        case TriggersStarted(count):
-            display.detail(f"# Executing {count} build trigger{'s' if count > 1 else ''}")
-        case ContainerStarted(container):
-            display.detail(f" ---> Running in {container[:12]}")
+        case CacheMiss() | TriggersStarted() | ContainerStarted() | ContainerRemoved():
+            display.detail(_detail(event))
         case Output(_, data):
             display.output(data)
-        case ContainerRemoved(container):
-            display.detail(f"Removing intermediate container {container[:12]}")
         case StepFinished(image):
             display.step_done(image.short if image else "")
-        case StageFinished() | Squashed():
+        case StageFinished() | Squashed() | Status(total=int()):
             pass
         case Built(image):
             display.note(f"Successfully built {image.short}")
@@ -118,16 +115,29 @@ def show_event(display: Display, event: Event) -> None:
             display.detail(f"{subject}: {message}" if subject else message)
 
 
+def _detail(event: CacheMiss | TriggersStarted | ContainerStarted | ContainerRemoved) -> str:
+    match event:
+        case CacheMiss(reason):
+            return f" ---> Not in the cache: {reason}"
+        case TriggersStarted(count):
+            return f"# Executing {count} build trigger{'s' if count > 1 else ''}"
+        case ContainerStarted(container):
+            return f" ---> Running in {container[:12]}"
+        case ContainerRemoved(container):
+            return f"Removing intermediate container {container[:12]}"
+
+
 # What the stream of the classic builder says, and which call shows it; anything else is output of the step.
 _STREAM: tuple[tuple[re.Pattern[str], Callable[[Display, re.Match[str]], None]], ...] = (
     (re.compile(r"Step (\d+)/(\d+) : (.*)", re.DOTALL), lambda to, m: to.step(int(m[1]), int(m[2]), m[3])),
     (re.compile(r" ---> Using cache"), lambda to, _: to.cached()),
     (re.compile(r" ---> ([0-9a-f]{12})?"), lambda to, m: to.step_done(m[1] or "")),
+    (re.compile(r" ---> Not in the cache: .*", re.DOTALL), lambda to, m: to.detail(m[0])),
     (re.compile(r" ---> Running in [0-9a-f]{12}"), lambda to, m: to.detail(m[0])),
     (re.compile(r"Removing intermediate container [0-9a-f]{12}"), lambda to, m: to.detail(m[0])),
     (re.compile(r"# Executing \d+ build trigger"), lambda to, m: to.detail(m[0])),
     (re.compile(r"Successfully (?:built|tagged) \S+"), lambda to, m: to.note(m[0])),
-    (re.compile(r"\[Warning\] .*"), lambda to, m: to.note(m[0])),
+    (re.compile(r"(?: ---> )?\[Warning\] .*"), lambda to, m: to.note(m[0])),
     # About the text of the Dockerfile: in red, and in several lines.
     (re.compile(r"\x1b\[91m(\[WARNING\]: .*?)\n?\x1b\[0m", re.DOTALL), lambda to, m: to.note(m[1])),
 )
@@ -149,7 +159,7 @@ class MessageFeed:
             raise _error(message)
         if "stream" in message:
             self._show_text(str(message["stream"]))
-        elif "status" in message:
+        elif "status" in message and not message.get("progress"):
             subject = f"{message['id']}: " if message.get("id") else ""
             self._display.detail(f"{subject}{message['status']}")
         aux = message.get("aux")

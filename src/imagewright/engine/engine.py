@@ -12,6 +12,7 @@ from imagewright.build import Builder, BuildRequest, Entitlement
 from imagewright.cancellation import Cancellation
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
+from imagewright.engine.finding import find_base
 from imagewright.engine.happenings import Happening, Happenings
 from imagewright.engine.importing import import_image
 from imagewright.engine.info import EngineInfo, read_identity, read_machine
@@ -445,28 +446,16 @@ class Engine:
         )
 
     def _find_base(
-        self, name: str, platform: Platform, request: BuildRequest, report: Reporter, cancellation: Cancellation
+        self, name: str, platform: Platform | None, request: BuildRequest, report: Reporter, cancellation: Cancellation
     ) -> Base:
         """Find the image that a Dockerfile begins with or copies from, here or in its registry."""
-        reference = Reference.parse(name) if request.pull else None
-        image = None
-        if reference is None:
-            image = self._find_here(name)
-        if image is None:
-            reference = (reference or Reference.parse(name)).with_default_tag()
-            found = self.pull(
+
+        def bring(reference: Reference) -> Digest:
+            return self.pull(
                 reference, platform=platform, keychain=request.keychain, report=report, cancellation=cancellation
             )
-            image = self._store.get_image(found)
-        self._store.note_use(image.id)
-        return Base(image.id, image.config)
 
-    def _find_here(self, name: str) -> StoredImage | None:
-        Reference.parse(name)
-        try:
-            return self._store.get_image(self._store.resolve(name))
-        except NotFound:
-            return None
+        return find_base(self._store, name, platform, always=request.pull, pull=bring)
 
     def _labels(self, image: Digest) -> Mapping[str, str]:
         summary = self._store.find_summary(image)

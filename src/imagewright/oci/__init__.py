@@ -16,7 +16,7 @@ from imagewright.oci.config import (
 )
 from imagewright.oci.digest import Digest, chain_id
 from imagewright.oci.manifest import Descriptor, Index, Manifest, encode_document, parse_index, parse_manifest
-from imagewright.oci.platform import Platform
+from imagewright.oci.platform import Platform, describe_platform, suits
 
 __all__ = [
     "Descriptor",
@@ -30,6 +30,7 @@ __all__ = [
     "RootfsConfig",
     "RunConfig",
     "chain_id",
+    "describe_platform",
     "encode_config",
     "encode_document",
     "format_time",
@@ -37,4 +38,5 @@ __all__ = [
     "parse_index",
     "parse_manifest",
     "parse_time",
+    "suits",
 ]

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 from imagewright.errors import InvalidInput
+from imagewright.oci.config import ImageConfig
 
-__all__ = ["Platform"]
+__all__ = ["Platform", "describe_platform", "suits"]
 
 # Names that containerd's platform package normalises: https://github.com/containerd/platforms (database.go).
 _ARCHITECTURES = {
@@ -62,3 +63,21 @@ class Platform:
             variant = parts[2]
         variant = _VARIANTS.get((architecture, variant), variant)
         return cls(_SYSTEMS.get(parts[0], parts[0]), architecture, variant)
+
+
+def describe_platform(config: ImageConfig) -> str:
+    """Return what an image says it is for, such as `linux/arm64/v8`, unverified; "" if it does not say."""
+    return "/".join(filter(None, (config.os, config.architecture, config.variant)))
+
+
+def suits(config: ImageConfig, platform: Platform) -> bool:
+    """Return whether an image with `config` is for `platform`; one that does not say what it is for suits any."""
+    if not (config.os and config.architecture):
+        return True
+    try:
+        actual = Platform.parse(describe_platform(config), default=platform)
+    except InvalidInput:
+        return False
+    if (actual.os, actual.architecture) != (platform.os, platform.architecture):
+        return False
+    return actual.variant == platform.variant or not (actual.variant and platform.variant)

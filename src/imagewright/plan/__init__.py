@@ -1,13 +1,13 @@
-"""Dockerfile instructions as a graph of ops: pure, and complete before anything runs.
+"""Dockerfile instructions as a graph of ops: pure, and independent of what running them comes to.
 
-`compile` turns a parsed Dockerfile into a `Plan`. Its nodes stand in source order, each with the op to carry out, the
-nodes it builds on, and the run configuration that its image has afterwards.
+`compile` turns a parsed Dockerfile into a `Plan`, and `Compilation` does so bit by bit. The nodes stand in source
+order, each with the op to carry out, the nodes it builds on, and the configuration that its image has afterwards.
 """
 
 from imagewright.plan.changes import apply_changes
-from imagewright.plan.compilation import Resolve, compile  # noqa: A004 - the name of the verb in this field
-from imagewright.plan.graph import Base, Node, Plan, Step
-from imagewright.plan.mounts import RunMount
+from imagewright.plan.compilation import Compilation, compile  # noqa: A004 - the name of the verb in this field
+from imagewright.plan.graph import Base, Node, Place, Plan, Step
+from imagewright.plan.mounts import RunMount, plan_mounts
 from imagewright.plan.ops import (
     AddFiles,
     Configure,
@@ -21,10 +21,12 @@ from imagewright.plan.ops import (
     RunCommand,
     Scratch,
 )
+from imagewright.plan.stages import Resolve
 
 __all__ = [
     "AddFiles",
     "Base",
+    "Compilation",
     "Configure",
     "Continue",
     "CopyFiles",
@@ -34,6 +36,7 @@ __all__ = [
     "MakeDirectory",
     "Node",
     "Op",
+    "Place",
     "Plan",
     "Resolve",
     "RunCommand",
@@ -42,4 +45,5 @@ __all__ = [
     "Step",
     "apply_changes",
     "compile",
+    "plan_mounts",
 ]

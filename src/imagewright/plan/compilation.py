@@ -1,9 +1,8 @@
 """From a parsed Dockerfile to a plan."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -12,20 +11,13 @@ from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, Inv
 from imagewright.oci import Digest, Platform, RunConfig
 from imagewright.plan.budget import Budget
 from imagewright.plan.configuration import with_default_path
-from imagewright.plan.graph import Node, Plan, Step
-from imagewright.plan.ops import Base, Continue, Fail, Image, Op, Scratch
-from imagewright.plan.stages import Stages, Start
+from imagewright.plan.graph import Node, Place, Plan, Step
+from imagewright.plan.ops import Continue, Fail, Image, Op, Scratch
+from imagewright.plan.stages import Resolve, Stages, Start, source_names
 from imagewright.plan.translation import StageState, Translation, label, translate
 from imagewright.plan.variables import BuildArgs, Scope
 
-__all__ = ["Resolve", "compile"]
-
-
-class Resolve(Protocol):
-    """Finds the images that a Dockerfile names."""
-
-    def __call__(self, name: str, platform: Platform, /) -> Base:
-        """Return the image called `name`, expanded and not yet parsed; raise an `ImagewrightError` if there is none."""
+__all__ = ["Compilation", "compile"]
 
 
 def compile(  # noqa: A001 - the name of the verb in this field
@@ -38,23 +30,22 @@ def compile(  # noqa: A001 - the name of the verb in this field
     build_platform: Platform | None = None,
     resolve: Resolve,
 ) -> Plan:
-    """Return the plan that builds stage `target` (a name or a number, "" for the last one) of `dockerfile`.
+    """Return the plan that builds stage `target` of `dockerfile`: a whole `Compilation` at once.
 
-    Only stages that the target needs are in it. `build_args` without a value (None) count as not given. `platform` is
-    what the image is for, `build_platform` what it is built on, the same if not given. Raises `DockerfileError` where
-    there is nothing to build, and `Cancelled` if `resolve` does; any other error that belongs to an instruction becomes
-    a `Fail` at its place, after which the plan has no more nodes.
+    Raises `DockerfileError` where there is nothing to build, and `Cancelled` if `resolve` does.
     """
-    wanted = _find_target(dockerfile, target)
-    args = BuildArgs(build_args, platform=platform, build_platform=build_platform or platform)
-    failure = _declare(dockerfile, args)
-    stages = Stages(dockerfile, variables=args.find_global, platform=platform, resolve=resolve)
-    needed = tuple(range(wanted + 1)) if failure else stages.needed(wanted)
-    _consume_dropped(dockerfile, wanted, needed, args)
-    compiler = _Compiler(dockerfile, stages, args, needed=needed, labels=labels)
-    if compiler.add_preamble(failure) and all(map(compiler.add_stage, needed)):
-        compiler.check_result(wanted)
-    return compiler.plan()
+    compilation = Compilation(
+        dockerfile,
+        target=target,
+        build_args=build_args,
+        labels=labels,
+        platform=platform,
+        build_platform=build_platform,
+        resolve=resolve,
+    )
+    for _ in compilation.batches():
+        pass
+    return compilation.plan()
 
 
 def _find_target(dockerfile: Dockerfile, target: str) -> int:
@@ -114,23 +105,41 @@ class _End:
     empty: bool
 
 
-class _Compiler:
-    """Appends nodes, stage by stage, until one fails: the `add_*` methods return whether to go on."""
+# What a generator of pauses returns: whether to go on.
+_Going = Generator[None, None, bool]
+
+
+class Compilation:
+    """The plan that builds stage `target` (a name or a number, "" for the last one) of `dockerfile`, made bit by bit.
+
+    Only stages that the target needs are in it. `build_args` without a value (None) count as not given. `platform` is
+    what the image is for, `build_platform` what it is built on, the same if not given. Raises `DockerfileError` where
+    there is nothing to build; any other error that belongs to an instruction becomes a `Fail` at its place, after which
+    the plan has no more nodes.
+
+    An image is asked of `resolve` when its place in the source is reached, not before: what stands before it can be
+    carried out meanwhile.
+    """
 
     def __init__(
         self,
         dockerfile: Dockerfile,
-        stages: Stages,
-        args: BuildArgs,
         *,
-        needed: tuple[int, ...],
+        target: str = "",
+        build_args: Mapping[str, str | None],
         labels: Mapping[str, str],
+        platform: Platform,
+        build_platform: Platform | None = None,
+        resolve: Resolve,
     ) -> None:
+        self._target = _find_target(dockerfile, target)
         self._dockerfile = dockerfile
-        self._stages = stages
-        self._args = args
+        self._args = BuildArgs(build_args, platform=platform, build_platform=build_platform or platform)
+        failure = _declare(dockerfile, self._args)
+        self._stages = Stages(dockerfile, variables=self._args.find_global, platform=platform, resolve=resolve)
+        self._needed = tuple(range(self._target + 1)) if failure else self._stages.needed(self._target)
+        _consume_dropped(dockerfile, self._target, self._needed, self._args)
         self._labels = labels
-        self._target = needed[-1]
         self._budget = Budget()
         self._nodes: list[Node] = []
         self._preamble: list[Step] = []
@@ -138,10 +147,41 @@ class _Compiler:
         self._images: dict[Digest, int] = {}
         self._step = 0
         self._total = len(dockerfile.meta_args) + len(labels)
-        self._total += sum(1 + len(dockerfile.stages[index].instructions) for index in needed)
+        self._total += sum(1 + len(dockerfile.stages[index].instructions) for index in self._needed)
+        self._place = Place(0)
+        # Whether the stage at hand is one that has no steps of its own.
+        self._hidden = False
+        self._failed = not self._add_preamble(failure)
+
+    @property
+    def preamble(self) -> Sequence[Step]:
+        """The steps of ARGs before the first FROM: told first, nothing is done for them."""
+        return tuple(self._preamble)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The warnings about the Dockerfile."""
+        return self._dockerfile.warnings
+
+    def instructions(self) -> Iterator[Instruction]:
+        """Yield the instructions of the stages that the target needs, as they stand in the file; no triggers."""
+        for index in self._needed:
+            yield from self._dockerfile.stages[index].instructions
+
+    def batches(self) -> Iterator[Sequence[Node]]:
+        """Yield the nodes in source order, as many at a time as need no further image; to be called once.
+
+        Between two batches, and before the first, `resolve` is called. Raises `Cancelled` if it does.
+        """
+        told = 0
+        for _ in self._pauses():
+            if told < len(self._nodes):
+                yield self._nodes[told:]
+                told = len(self._nodes)
+        yield self._nodes[told:]
 
     def plan(self) -> Plan:
-        """Return what has been compiled."""
+        """Return what has been compiled; `batches` is at its end."""
         return Plan(
             nodes=tuple(self._nodes),
             target=len(self._nodes) - 1,
@@ -150,60 +190,71 @@ class _Compiler:
             warnings=self._dockerfile.warnings,
         )
 
-    def add_preamble(self, failure: _MetaFailure | None) -> bool:
+    def _pauses(self) -> Iterator[None]:
+        """Compile everything, and pause before each image that has to be asked for."""
+        if self._failed:
+            return
+        for index in self._needed:
+            if not (yield from self._add_stage(index)):
+                return
+        if self._ends[self._target].empty:
+            error = InvalidInput("No image was generated. Is your Dockerfile empty?")
+            self._fail(error, self._dockerfile.stages[self._target].base, stage=self._target, step=None)
+
+    # The `_add` methods append nodes until one fails; what they return is whether to go on.
+
+    def _add_preamble(self, failure: _MetaFailure | None) -> bool:
         """Add the steps of the ARGs before the first FROM."""
         for position, arg in enumerate(self._dockerfile.meta_args):
-            step = self._next_step(arg)
+            step = self._new_step(arg)
             if failure and failure.position == position:
                 return self._fail(failure.error, arg, stage=0, step=step)
             self._preamble.append(step)
         return True
 
-    def add_stage(self, index: int) -> bool:
-        """Add stage `index`; all stages it needs have been added."""
+    def _add_stage(self, index: int) -> _Going:
+        """Add stage `index`; all stages that its instructions need have been added."""
         stage = self._dockerfile.stages[index]
         if self._stages.repeated(index):
             error = InvalidInput(f"{stage.name} stage name already used")
             return self._fail(error, stage.base, stage=index, step=None)
-        state = self._begin(index, stage.base)
+        yield
+        step = self._next_step(stage.base)
+        self._place = Place(len(self._nodes), step)
+        start = self._stages.start(index, self._place)
+        state = self._begin(index, stage.base, start, step)
         if state is None:
             return False
-        start = self._stages.start(index)
         for position, trigger in enumerate(start.triggers):
-            if not self._add_trigger(index, trigger, state, last=position == len(start.triggers) - 1):
+            last = position == len(start.triggers) - 1
+            if not (yield from self._add_trigger(index, trigger, state, last=last)):
                 return False
         for instruction in stage.instructions:
             step = self._next_step(instruction)
-            if not self._add(index, instruction, state, step=step):
+            if not (yield from self._add(index, instruction, state, step=step)):
                 return False
         if index == self._target:
             self._add_labels(index, state)
         self._end(index)
         return True
 
-    def check_result(self, target: int) -> None:
-        """Add a failure if the target has no image."""
-        if self._ends[target].empty:
-            error = InvalidInput("No image was generated. Is your Dockerfile empty?")
-            self._fail(error, self._dockerfile.stages[target].base, stage=target, step=None)
+    def _next_step(self, instruction: Instruction) -> Step | None:
+        return None if self._hidden else self._new_step(instruction)
 
-    def _next_step(self, instruction: Instruction) -> Step:
+    def _new_step(self, instruction: Instruction) -> Step:
         self._step += 1
         return Step(self._step, self._total, instruction.text, instruction.span.start, instruction.source)
 
-    def _begin(self, index: int, base: From) -> StageState | None:
-        step = self._next_step(base)
-        start = self._stages.start(index)
+    def _begin(self, index: int, base: From, start: Start, step: Step | None) -> StageState | None:
         if start.error is not None:
             self._fail(start.error, base, stage=index, step=step)
             return None
         op, inputs, config = self._start_op(start)
-        triggers = len(start.triggers)
-        self._append(op, index, inputs, step=step, config=config, triggers=triggers, closes_step=not triggers)
+        triggers = 0 if self._hidden else len(start.triggers)
+        self._append(op, index, inputs, step=step, config=config, triggers=triggers, closes_step=not start.triggers)
         # The triggers of the base are for this stage; an image on top of it has its own.
         config = with_default_path(replace(config, on_build=None))
-        find_source = partial(self._find_source, index)
-        return StageState(config, Scope(self._args), self._dockerfile.escape, find_source)
+        return StageState(config, Scope(self._args), self._dockerfile.escape, partial(self._find_source, index))
 
     def _start_op(self, start: Start) -> tuple[Op, tuple[int, ...], RunConfig]:
         if start.stage is not None:
@@ -214,13 +265,13 @@ class _Compiler:
             return Image(start.base), (), start.base.config.run
         return Scratch(), (), RunConfig()
 
-    def _add_trigger(self, stage: int, text: str, state: StageState, *, last: bool) -> bool:
+    def _add_trigger(self, stage: int, text: str, state: StageState, *, last: bool) -> _Going:
         base = self._dockerfile.stages[stage].base
         try:
             instruction = parse_instruction(text)
         except DockerfileError as error:
             return self._fail(InvalidInput(str(error)), base, stage=stage, step=None)
-        return self._add(stage, instruction, state, step=None, blame=base, closes_step=last)
+        return (yield from self._add(stage, instruction, state, step=None, blame=base, closes_step=last))
 
     def _add(
         self,
@@ -231,8 +282,11 @@ class _Compiler:
         step: Step | None,
         blame: Instruction | None = None,
         closes_step: bool = True,
-    ) -> bool:
+    ) -> _Going:
         parent = self._nodes[-1].index
+        if not (yield from self._add_source(stage, instruction)):
+            return False
+        self._place = Place(len(self._nodes), step)
         try:
             translation = translate(instruction, state)
             self._budget.spend(translation, state)
@@ -241,6 +295,32 @@ class _Compiler:
         except ImagewrightError as error:
             return self._fail(error, blame or instruction, stage=stage, step=step)
         self._append_translation(stage, parent, translation, state, step=step, closes_step=closes_step)
+        return True
+
+    def _add_source(self, stage: int, instruction: Instruction) -> _Going:
+        """Add the stages that `instruction` reads from, if they were left out so far; pause for each image."""
+        for name in source_names(instruction):
+            try:
+                source = self._stages.find_source(name, stage)
+            except InvalidInput:
+                return True  # told when it is translated
+            if source is None:
+                if not self._stages.has_image(name):
+                    yield
+            elif source not in self._ends and not (yield from self._add_hidden(source)):
+                return False
+        return True
+
+    def _add_hidden(self, target: int) -> _Going:
+        """Add what stage `target` is made from, without steps: only a trigger needs it, which has none of its own.
+
+        How many steps there are was told before the image with the trigger was here.
+        """
+        hidden, self._hidden = self._hidden, True
+        for index in self._stages.needed(target):
+            if index not in self._ends and not (yield from self._add_stage(index)):
+                return False
+        self._hidden = hidden
         return True
 
     def _add_labels(self, stage: int, state: StageState) -> None:
@@ -274,7 +354,7 @@ class _Compiler:
     def _end(self, index: int) -> None:
         last = self._nodes[-1]
         empty = isinstance(last.op, Scratch)
-        if not empty:
+        if not empty and not self._hidden:
             self._nodes[-1] = dataclasses.replace(last, last_of_stage=True)
         self._ends[index] = _End(last.index, last.config, empty)
 
@@ -293,7 +373,7 @@ class _Compiler:
             return self._ends[source].node
         if name == "scratch":
             raise InvalidInput("'scratch' is a reserved name")
-        base = self._stages.image(name)
+        base = self._stages.image(name, self._place)
         if base.image_id not in self._images:
             self._images[base.image_id] = len(self._nodes)
             self._append(Image(base), stage, (), config=base.config.run, closes_step=False)
@@ -319,7 +399,7 @@ class _Compiler:
                 op=op,
                 inputs=inputs,
                 step=step,
-                closes_step=closes_step,
+                closes_step=closes_step and not self._hidden,
                 triggers=triggers,
                 config=config,
                 author=author,

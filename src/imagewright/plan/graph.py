@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from imagewright.oci import RunConfig
 from imagewright.plan.ops import Base, Op
 
-__all__ = ["SOURCE", "Base", "Node", "Plan", "Step"]
+__all__ = ["SOURCE", "Base", "Node", "Place", "Plan", "Step"]
 
 # Stands where a COPY or ADD has the digest of its sources: a character that no path can hold.
 SOURCE = "\0"
@@ -27,6 +27,17 @@ class Step:
     source: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image is asked for: the index that the next node will have, and the step that it belongs to.
+
+    There is no step for what has none of its own, such as an ONBUILD trigger.
+    """
+
+    node: int
+    step: Step | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One op at its place.
@@ -35,7 +46,8 @@ class Node:
     what the image has after the op. `created_by` is the text of its history entry, "" where it makes none (the start
     of a stage). `step` is told when the op begins; `closes_step` says to tell the image when it is done: a FROM whose
     base has triggers opens a step that the last trigger closes, and `triggers` is their number, on the FROM.
-    `last_of_stage` marks the node whose image is the stage's result; a stage that is only FROM scratch has none.
+    `last_of_stage` marks the node whose image is the stage's result; a stage that is only FROM scratch has none, and
+    neither has one that only a trigger needs, all of which belongs to the trigger's step.
     """
 
     index: int

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from imagewright.dockerfile import (
     Copy,
@@ -17,11 +18,22 @@ from imagewright.dockerfile import (
 )
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, Unsupported
 from imagewright.oci import Platform
+from imagewright.plan.graph import Place
 from imagewright.plan.ops import Base
 
-__all__ = ["Stages", "Start"]
+__all__ = ["Resolve", "Stages", "Start", "source_names"]
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+class Resolve(Protocol):
+    """Finds the images that a Dockerfile names."""
+
+    def __call__(self, name: str, platform: Platform | None, place: Place, /) -> Base:
+        """Return the image called `name`, expanded and not yet parsed; raise an `ImagewrightError` if there is none.
+
+        `platform` is what FROM asks for, None where it does not. `place` is where that is.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Start:
 
 
 class Stages:
-    """The stages of a Dockerfile. Images are asked of `resolve` once each, and only for stages that are asked for."""
+    """The stages of a Dockerfile. Images are asked of `resolve` once each, and only by `start` and `image`."""
 
     def __init__(
         self,
@@ -46,42 +58,47 @@ class Stages:
         *,
         variables: Callable[[str], str | None],
         platform: Platform,
-        resolve: Callable[[str, Platform], Base],
+        resolve: Resolve,
     ) -> None:
         self._dockerfile = dockerfile
         self._variables = variables
         self._platform = platform
         self._resolve = resolve
         self._starts: dict[int, Start] = {}
-        self._images: dict[str, Base | ImagewrightError] = {}
+        self._images: dict[tuple[str, Platform | None], Base | ImagewrightError] = {}
         self._names: dict[str, int] = {}
         for stage in dockerfile.stages:
             self._names.setdefault(stage.name, stage.index)
 
-    def start(self, index: int) -> Start:
-        """Return how stage `index` begins."""
+    def start(self, index: int, place: Place) -> Start:
+        """Return how stage `index` begins, whose FROM is at `place`."""
         if index not in self._starts:
             try:
-                self._starts[index] = self._find_start(index)
+                self._starts[index] = self._find_start(index, place)
             except Cancelled:
                 raise
             except ImagewrightError as error:
                 self._starts[index] = Start(error=error)
         return self._starts[index]
 
-    def image(self, name: str) -> Base:
+    def image(self, name: str, place: Place, platform: Platform | None = None) -> Base:
         """Return the image called `name`; raise the `ImagewrightError` of whoever resolves it."""
-        if name not in self._images:
+        key = name, platform
+        if key not in self._images:
             try:
-                self._images[name] = self._resolve(name, self._platform)
+                self._images[key] = self._resolve(name, platform, place)
             except Cancelled:
                 raise
             except ImagewrightError as error:
-                self._images[name] = error
-        found = self._images[name]
+                self._images[key] = error
+        found = self._images[key]
         if isinstance(found, ImagewrightError):
             raise found
         return found
+
+    def has_image(self, name: str) -> bool:
+        """Return whether `image` knows without asking what `name` is."""
+        return (name, None) in self._images
 
     def find_source(self, name: str, index: int) -> int | None:
         """Return the stage that `--from=name` in stage `index` means, None if it is for an image.
@@ -103,9 +120,10 @@ class Stages:
         return self._find_name(name, index) is not None
 
     def needed(self, target: int) -> tuple[int, ...]:
-        """Return the stages that `target` is made from, itself included, in source order.
+        """Return the stages that `target` is made from, itself included, in source order; asks for no image.
 
-        All up to `target`, if two of them have one name: then nobody knows which is meant, and the build fails.
+        All up to `target`, if two of them have one name: then nobody knows which is meant, and the build fails. What
+        only a trigger of an image needs is not among them: the image may not be here yet.
         """
         if any(map(self.repeated, range(target + 1))):
             return tuple(range(target + 1))
@@ -119,12 +137,14 @@ class Stages:
         return tuple(sorted(needed))
 
     def _sources(self, index: int) -> Iterator[int]:
-        start = self.start(index)
-        if start.stage is not None:
-            yield start.stage
-        triggers = [_parse_or_none(trigger) for trigger in start.triggers]
-        for instruction in (*triggers, *self._dockerfile.stages[index].instructions):
-            for name in _names_of_sources(instruction):
+        stage = self._dockerfile.stages[index]
+        earlier = self._find_earlier(index)
+        triggers: tuple[str, ...] = ()
+        if earlier is not None:
+            yield earlier
+            triggers = self._triggers(earlier)
+        for instruction in (*map(_parse_or_none, triggers), *stage.instructions):
+            for name in source_names(instruction):
                 try:
                     source = self.find_source(name, index)
                 except InvalidInput:
@@ -132,19 +152,28 @@ class Stages:
                 if source is not None:
                     yield source
 
-    def _find_start(self, index: int) -> Start:
+    def _find_earlier(self, index: int) -> int | None:
+        try:
+            return self._find_name(self._expand(self._dockerfile.stages[index].base.image), index)
+        except InvalidInput:
+            return None  # told when the stage is compiled
+
+    def _triggers(self, index: int) -> tuple[str, ...]:
+        instructions = self._dockerfile.stages[index].instructions
+        return tuple(instruction.trigger for instruction in instructions if isinstance(instruction, OnBuild))
+
+    def _find_start(self, index: int, place: Place) -> Start:
         stage = self._dockerfile.stages[index]
         name = self._expand(stage.base.image)
         if not name:
             raise InvalidInput(f"base name ({stage.base.image}) should not be blank")
-        self._check_platform(stage.base)
+        platform = self._find_platform(stage.base)
         earlier = self._find_name(name, index)
         if earlier is not None:
-            instructions = self._dockerfile.stages[earlier].instructions
-            return Start(stage=earlier, triggers=tuple(it.trigger for it in instructions if isinstance(it, OnBuild)))
+            return Start(stage=earlier, triggers=self._triggers(earlier))
         if name == "scratch":
             return Start()
-        base = self.image(name)
+        base = self.image(name, place, platform)
         return Start(base=base, triggers=tuple(base.config.run.on_build or ()))
 
     def _find_name(self, name: str, before: int) -> int | None:
@@ -152,9 +181,9 @@ class Stages:
         index = self._names.get(name.lower()) if name else None
         return index if index is not None and index < before else None
 
-    def _check_platform(self, base: From) -> None:
+    def _find_platform(self, base: From) -> Platform | None:
         if not base.platform:
-            return
+            return None
         text = self._expand(base.platform)
         try:
             platform = Platform.parse(text, default=self._platform)
@@ -162,12 +191,13 @@ class Stages:
             raise InvalidInput(f"failed to parse platform {text}: {error}") from error
         if platform != self._platform:
             raise Unsupported(f"FROM --platform={platform} is not supported yet: this build is for {self._platform}")
+        return platform
 
     def _expand(self, word: str) -> str:
         return expand(word, self._variables, escape=self._dockerfile.escape)
 
 
-def _names_of_sources(instruction: Instruction | None) -> list[str]:
+def source_names(instruction: Instruction | None) -> list[str]:
     """Return what `instruction` calls the stages and images that it reads from."""
     if isinstance(instruction, Copy):
         return [instruction.from_] if instruction.from_ else []

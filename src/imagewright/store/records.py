@@ -31,6 +31,13 @@ class Records:
             return None
         return _record(row)
 
+    def newest(self, count: int) -> list[Record]:
+        """Return the `count` records that were made last, the newest first; some of their layers may be gone."""
+        table = schema.records
+        with self._database.read() as connection:
+            rows = connection.execute(select(table).order_by(table.c.created_ns.desc(), table.c.key).limit(count))
+            return [_record(row) for row in rows]
+
     def put(self, key: Digest, record: Record) -> None:
         """Keep `record` under `key`, instead of what was there."""
         values = {

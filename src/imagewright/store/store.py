@@ -371,6 +371,10 @@ class Store:
         """Return what the step with the cache key `key` came to, if its layer is here; every open lease keeps that."""
         return self._records.find(key)
 
+    def newest_records(self, count: int) -> list[Record]:
+        """Return the `count` records that were made last, the newest first; some of their layers may be gone."""
+        return self._records.newest(count)
+
     def put_record(self, key: Digest, record: Record) -> None:
         """Keep `record` under `key`, instead of what was there."""
         self._records.put(key, record)

@@ -52,8 +52,13 @@ def test_docker_py_sends_words() -> None:
 def test_everything_at_once() -> None:
     text = (
         "dockerfile=sub/D&dockerfile=second&t=a:1&t=b/c:2&t=a:1&target=x&nocache=1&rm=0&networkmode=host&q=1"
-        "&platform=linux/amd64"
-        "&buildargs=" + quote('{"A":"1","B":null}') + "&labels=" + quote('{"l":"v","m":null}')
+        "&platform=linux/amd64&explain=1"
+        "&buildargs="
+        + quote('{"A":"1","B":null}')
+        + "&labels="
+        + quote('{"l":"v","m":null}')
+        + "&cachefrom="
+        + quote('["c:1","d"]')
     )
     options = parse_build(Query.parse(text), MAXIMUM, MACHINE)
     assert options.quiet
@@ -63,6 +68,8 @@ def test_everything_at_once() -> None:
         target="x",
         build_args={"A": "1", "B": None},
         labels={"l": "v", "m": ""},
+        cache_from=("c:1", "d"),
+        explain=True,
         no_cache=True,
         remove=False,
         platform=MACHINE,

@@ -26,6 +26,7 @@ def test_a_line_ends_with_cr_lf() -> None:
     [
         (events.StepStarted(2, 6, "LABEL a=b"), ["Step 2/6 : LABEL a=b", "\n"]),
         (events.CacheHit(), [" ---> Using cache\n"]),
+        (events.CacheMiss("so"), [" ---> Not in the cache: so\n"]),
         (events.TriggersStarted(1), ["# Executing 1 build trigger", "\n"]),
         (events.TriggersStarted(2), ["# Executing 2 build trigger", "s", "\n"]),
         (events.ContainerStarted(CONTAINER), [" ---> Running in e05413c22a44\n"]),

@@ -78,7 +78,7 @@ def test_where_a_stage_begins() -> None:
         build_args={},
         labels={},
         platform=AMD64,
-        resolve=lambda _name, _platform: pytest.fail("no image is needed"),
+        resolve=lambda _name, _platform, _place: pytest.fail("no image is needed"),
     )
     begin = start_of(plan, plan.target)
     assert plan.nodes[begin].stage == 1

@@ -47,10 +47,13 @@ def test_options(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_ENVIRONMENT", "here")
     monkeypatch.delenv("NOWHERE", raising=False)
     arguments = ["--build-arg", "A=1", "--build-arg", "FROM_ENVIRONMENT", "--build-arg", "NOWHERE", "--label", "l"]
+    arguments += ["--explain", "--cache-from", "a", "--cache-from", "b:1"]
     _, engine = build(Answer(STREAM), directory, *arguments, "--no-cache", "--network", "host", "--target", "t")
     query = engine.requests[0].query
     assert json.loads(query["buildargs"][0]) == {"A": "1", "FROM_ENVIRONMENT": "here", "NOWHERE": None}
     assert json.loads(query["labels"][0]) == {"l": ""}
+    assert json.loads(query["cachefrom"][0]) == ["a", "b:1"]
+    assert query["explain"] == ["1"]
     assert (query["nocache"], query["networkmode"], query["target"]) == (["1"], ["host"], ["t"])
 
 

@@ -96,6 +96,8 @@ def test_build_sends_only_what_is_asked_for() -> None:
         target="t",
         build_args={"A": "1", "B": None},
         labels={"l": "v"},
+        cache_from=("c:1", "d"),
+        explain=True,
         no_cache=True,
         network_mode="none",
     )
@@ -105,15 +107,17 @@ def test_build_sends_only_what_is_asked_for() -> None:
         assert client.build(iter([]), BuildRequest(), Quiet()) == IMAGE
     full, bare = engine.requests
     assert full.body == b"abc"
-    assert {key: values for key, values in full.query.items() if key not in {"buildargs", "labels"}} == {
+    assert {key: values for key, values in full.query.items() if key not in {"buildargs", "labels", "cachefrom"}} == {
         "t": ["a:1", "b.example/c:2"],
         "dockerfile": ["sub/D"],
         "target": ["t"],
+        "explain": ["1"],
         "nocache": ["1"],
         "networkmode": ["none"],
     }
     assert json.loads(full.query["buildargs"][0]) == {"A": "1", "B": None}
     assert json.loads(full.query["labels"][0]) == {"l": "v"}
+    assert json.loads(full.query["cachefrom"][0]) == ["c:1", "d"]
     assert (bare.query, bare.body) == ({}, b"")
 
 

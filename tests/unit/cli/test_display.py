@@ -10,6 +10,7 @@ from imagewright.events import (
     BuildWarning,
     Built,
     CacheHit,
+    CacheMiss,
     ContainerRemoved,
     ContainerStarted,
     Event,
@@ -56,6 +57,7 @@ class Recorder:
 EVENTS: list[tuple[Event, list[str], tuple[Any, ...]]] = [
     (StepStarted(1, 12, "FROM scratch"), ["Step 1/12 : FROM scratch", "\n"], ("step", 1, 12, "FROM scratch")),
     (CacheHit(), [" ---> Using cache\n"], ("cached",)),
+    (CacheMiss("so"), [" ---> Not in the cache: so\n"], ("detail", " ---> Not in the cache: so")),
     (TriggersStarted(1), ["# Executing 1 build trigger", "\n"], ("detail", "# Executing 1 build trigger")),
     (ContainerStarted("a" * 64), [f" ---> Running in {'a' * 12}\n"], ("detail", f" ---> Running in {'a' * 12}")),
     (Output("stdout", b"a\nb"), ["a\nb"], ("output", b"a\nb")),
@@ -102,10 +104,14 @@ def test_triggers_in_the_plural() -> None:
 
 def test_statuses() -> None:
     by_event, by_message = Recorder(), Recorder()
-    for event in (Status("Pulling", "latest"), Status("Digest: x")):
+    for event in (Status("Pulling", "latest"), Status("Downloading", "a", 1, 2), Status("Digest: x")):
         show_event(by_event, event)
     feed = MessageFeed(by_message)
-    for message in ({"status": "Pulling", "id": "latest"}, {"status": "Digest: x"}):
+    for message in (
+        {"status": "Pulling", "id": "latest"},
+        {"status": "Downloading", "progressDetail": {"current": 1, "total": 2}, "progress": "[=>", "id": "a"},
+        {"status": "Digest: x"},
+    ):
         feed.show(message)
     assert by_event.calls == by_message.calls == [("detail", "latest: Pulling"), ("detail", "Digest: x")]
 
@@ -142,12 +148,13 @@ def test_other_errors(message: dict[str, Any], text: str) -> None:
 def test_plain_lines() -> None:
     out = io.BytesIO()
     display: Display = PlainDisplay(out)
-    for event, _, _ in EVENTS[:8]:
+    for event, _, _ in EVENTS[:9]:
         show_event(display, event)
     display.output(b"")
     assert out.getvalue().decode().splitlines() == [
         "Step 1/12 : FROM scratch",
         " ---> Using cache",
+        " ---> Not in the cache: so",
         "# Executing 1 build trigger",
         f" ---> Running in {'a' * 12}",
         "a",

@@ -1,9 +1,10 @@
 import pytest
 
 from imagewright.errors import InvalidInput
-from imagewright.oci import Platform
+from imagewright.oci import ImageConfig, Platform, describe_platform, suits
 
 HERE = Platform("linux", "arm64", "v9")
+AMD64 = Platform("linux", "amd64")
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,27 @@ def test_parse_refuses(text: str) -> None:
 @pytest.mark.parametrize("text", ["linux/amd64", "linux/arm/v7"])
 def test_str_is_read_back(text: str) -> None:
     assert str(Platform.parse(text, default=HERE)) == text
+
+
+@pytest.mark.parametrize(
+    ("config", "platform", "expected"),
+    [
+        (ImageConfig(), AMD64, True),
+        (ImageConfig(os="linux"), AMD64, True),
+        (ImageConfig(architecture="amd64", os="linux"), AMD64, True),
+        (ImageConfig(architecture="x86_64", os="linux"), AMD64, True),
+        (ImageConfig(architecture="arm64", os="linux"), AMD64, False),
+        (ImageConfig(architecture="amd64", os="windows"), AMD64, False),
+        (ImageConfig(architecture="arm64", os="linux", variant="v8"), Platform("linux", "arm64"), True),
+        (ImageConfig(architecture="arm", os="linux", variant="v6"), Platform("linux", "arm", "v7"), False),
+        (ImageConfig(architecture="arm", os="linux"), Platform("linux", "arm", "v7"), True),
+        (ImageConfig(architecture="what is this", os="linux"), AMD64, False),
+    ],
+)
+def test_what_suits(config: ImageConfig, platform: Platform, expected: bool) -> None:
+    assert suits(config, platform) is expected
+
+
+def test_description() -> None:
+    assert describe_platform(ImageConfig(architecture="arm", os="linux", variant="v7")) == "linux/arm/v7"
+    assert describe_platform(ImageConfig()) == ""

@@ -15,6 +15,7 @@ from imagewright.errors import (
 from imagewright.oci import Digest, ImageConfig, Platform, RunConfig
 from imagewright.plan import (
     Base,
+    Compilation,
     Configure,
     Continue,
     CopyFiles,
@@ -22,6 +23,7 @@ from imagewright.plan import (
     Image,
     MakeDirectory,
     Node,
+    Place,
     Plan,
     RunCommand,
     Scratch,
@@ -58,10 +60,12 @@ class Images:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.places: list[tuple[int, str]] = []
 
-    def __call__(self, name: str, platform: Platform, /) -> Base:
-        assert platform == LINUX
+    def __call__(self, name: str, platform: Platform | None, place: Place, /) -> Base:
+        assert platform in {None, LINUX}
         self.asked.append(name)
+        self.places.append((place.node, place.step.text if place.step else ""))
         found = IMAGES[name]
         if isinstance(found, ImagewrightError):
             raise found
@@ -396,11 +400,50 @@ def test_triggers_of_a_stage() -> None:
     assert target(plan).config.on_build == ("RUN x",)
 
 
-def test_a_trigger_can_need_a_stage() -> None:
-    plan = plan_of("FROM busybox AS unneeded\nFROM busybox AS first\nRUN x\nFROM copies\n")
-    assert steps(plan) == ["1/3 FROM busybox AS first", "2/3 RUN x", "3/3 FROM copies"]
-    assert target(plan).inputs == (2, 1)
-    assert target(plan).closes_step
+def test_a_stage_that_only_a_trigger_needs_is_part_of_its_step() -> None:
+    plan = plan_of("FROM busybox AS unneeded\nFROM triggers AS first\nRUN x\nFROM copies\nRUN y\n")
+    assert steps(plan) == ["1/2 FROM copies", "2/2 RUN y"]
+    assert [node.stage for node in plan.nodes] == [2, 1, 1, 1, 1, 1, 1, 2, 2]
+    assert [node.closes_step for node in plan.nodes] == [False] * 7 + [True, True]
+    assert [node.triggers for node in plan.nodes] == [1] + [0] * 8
+    assert plan.nodes[7].inputs == (0, 6)
+    assert [node.last_of_stage for node in plan.nodes] == [False] * 8 + [True]
+
+
+def test_a_stage_that_a_trigger_needs_may_be_there_already() -> None:
+    plan = plan_of("FROM busybox AS first\nRUN x\nFROM copies\nCOPY --from=first a b\n")
+    assert steps(plan) == ["1/4 FROM busybox AS first", "2/4 RUN x", "3/4 FROM copies", "4/4 COPY --from=first a b"]
+    assert plan.nodes[3].inputs == (2, 1)
+    assert plan.nodes[3].closes_step
+
+
+def test_a_stage_that_a_trigger_needs_may_fail() -> None:
+    plan = plan_of("FROM gone AS first\nFROM copies\n")
+    assert str(failure(plan)) == "No such image: gone:latest"
+    assert steps(plan) == ["1/1 FROM copies"]
+    plan = plan_of("FROM scratch AS first\nEXPOSE abc\nFROM copies\n")
+    error = failure(plan)
+    assert isinstance(error, DockerfileError)
+    assert error.line == 2
+
+
+def test_images_are_asked_for_in_their_place_and_not_before() -> None:
+    images = Images()
+    text = "ARG A\nFROM busybox AS a\nRUN x\nCOPY --from=bare a b\nCOPY --from=bare a b\n"
+    text += "FROM triggers\nCOPY --from=a a b\n"
+    compilation = Compilation(parse(text.encode()), build_args={}, labels={}, platform=LINUX, resolve=images)
+    assert [step.text for step in compilation.preamble] == ["ARG A"]
+    assert compilation.warnings == ()
+    batches = compilation.batches()
+    assert images.asked == []
+    assert [node.created_by for node in next(batches)] == ["", "/bin/sh -c x"]
+    assert images.asked == ["busybox"]
+    assert len(next(batches)) == 3
+    assert images.asked == ["busybox", "bare"]
+    assert len(next(batches)) == 6
+    assert images.places == [(0, "FROM busybox AS a"), (2, "COPY --from=bare a b"), (5, "FROM triggers")]
+    assert list(batches) == []
+    assert compilation.plan() == plan_of(text)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@ import pytest
 from imagewright.dockerfile import parse
 from imagewright.errors import Cancelled, InvalidInput, NotFound
 from imagewright.oci import Digest, ImageConfig, Platform, RunConfig
+from imagewright.plan.graph import Place
 from imagewright.plan.ops import Base
 from imagewright.plan.stages import Stages, Start
 
 LINUX = Platform("linux", "amd64")
+PLACE = Place(3)
 IMAGE = Base(
     Digest.of(b"image"),
     ImageConfig(
@@ -21,9 +23,10 @@ class Images:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, name: str, platform: Platform) -> Base:
-        assert platform == LINUX
-        self.asked.append(name)
+    def __call__(self, name: str, platform: Platform | None, place: Place, /) -> Base:
+        assert platform in {None, LINUX}
+        assert place is PLACE
+        self.asked.append(name if platform is None else f"{name} for {platform}")
         if name == "stop":
             raise Cancelled("Build cancelled")
         if name == "gone":
@@ -38,20 +41,20 @@ def stages(text: str, images: Images | None = None, **variables: str) -> Stages:
 def test_starts() -> None:
     images = Images()
     found = stages("FROM $X AS one\nONBUILD USER u\nONBUILD RUN x\nFROM One\nFROM scratch\nFROM x\n", images, X="x")
-    assert found.start(0) == Start(base=IMAGE, triggers=IMAGE.config.run.on_build or ())
-    assert found.start(1) == Start(stage=0, triggers=("USER u", "RUN x"))
-    assert found.start(2) == Start()
-    assert found.start(3).base is IMAGE
+    assert found.start(0, PLACE) == Start(base=IMAGE, triggers=IMAGE.config.run.on_build or ())
+    assert found.start(1, PLACE) == Start(stage=0, triggers=("USER u", "RUN x"))
+    assert found.start(2, PLACE) == Start()
+    assert found.start(3, PLACE).base is IMAGE
     assert images.asked == ["x"]
 
 
 def test_an_error_is_part_of_the_start_and_is_not_looked_for_again() -> None:
     images = Images()
     found = stages("FROM gone\nFROM gone\n", images)
-    assert isinstance(found.start(0).error, NotFound)
-    assert found.start(0).error is found.start(1).error
+    assert isinstance(found.start(0, PLACE).error, NotFound)
+    assert found.start(0, PLACE).error is found.start(1, PLACE).error
     with pytest.raises(NotFound):
-        found.image("gone")
+        found.image("gone", PLACE)
     assert images.asked == ["gone"]
 
 
@@ -60,13 +63,13 @@ def test_cancelled_is_no_part_of_anything() -> None:
     found = stages("FROM stop\n", images)
     for _ in range(2):
         with pytest.raises(Cancelled):
-            found.start(0)
+            found.start(0, PLACE)
     assert images.asked == ["stop", "stop"]
 
 
 def test_a_later_stage_is_no_stage_yet() -> None:
     found = stages("FROM later\nFROM x AS later\nFROM x\n")
-    assert found.start(0).base is IMAGE
+    assert found.start(0, PLACE).base is IMAGE
     assert found.find_source("later", 1) is None
     assert found.find_source("LATER", 2) == 1
 
@@ -103,9 +106,25 @@ def test_what_a_target_needs() -> None:
     assert found.needed(0) == (0,)
 
 
-def test_triggers_need_stages_too() -> None:
-    assert stages("FROM scratch AS other\nFROM scratch AS first\nFROM a\n").needed(2) == (1, 2)
-    assert stages("FROM scratch AS a\nFROM scratch AS b\nONBUILD COPY --from=a x y\nFROM b\n").needed(2) == (0, 1, 2)
+def test_triggers_of_stages_need_stages_too() -> None:
+    text = "FROM scratch AS a\nFROM scratch AS b\nONBUILD NONSENSE\nONBUILD COPY --from=a x y\nFROM b\n"
+    assert stages(text).needed(2) == (0, 1, 2)
+
+
+def test_what_is_needed_is_known_without_any_image() -> None:
+    images = Images()
+    assert stages("FROM scratch AS first\nFROM a\nFROM ${X:?no}\nFROM a\n", images).needed(3) == (3,)
+    assert stages("FROM ${X:?no}\n", images).needed(0) == (0,)
+    assert images.asked == []
+
+
+def test_an_image_for_a_platform_is_another_one() -> None:
+    images = Images()
+    found = stages("FROM x\nFROM --platform=linux/amd64 x\nFROM --platform=$P x\n", images, P="amd64")
+    assert not found.has_image("x")
+    assert {found.start(index, PLACE).base for index in range(3)} == {IMAGE}
+    assert images.asked == ["x", "x for linux/amd64"]
+    assert found.has_image("x")
 
 
 def test_repeated_names() -> None:

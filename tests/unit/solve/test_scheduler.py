@@ -338,6 +338,85 @@ def test_a_solver_needs_a_worker() -> None:
         run([Job("a")], workers=0)
 
 
+class Growing:
+    """Gives nodes batch by batch, and does something before some of them."""
+
+    def __init__(self, *batches: Sequence[Job], actions: dict[int, Action] | None = None) -> None:
+        self.batches = list(batches)
+        self.actions = actions or {}
+        self.calls = 0
+
+    def __call__(self, cancellation: Cancellation) -> Sequence[Job]:
+        self.calls += 1
+        self.actions.get(self.calls - 1, nothing)(cancellation)
+        return self.batches.pop(0) if self.batches else ()
+
+
+def grow(growing: Growing, bench: Bench, *, workers: int = 1, cancellation: Cancellation | None = None) -> list[str]:
+    return solve([Job("a")], bench, workers=workers, cancellation=cancellation or Cancellation(), more=growing)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_more_nodes_may_come_at_any_time(workers: int) -> None:
+    growing = Growing([Job("b", (0,)), Job("c")], [Job("d", (1, 2, 0))])
+    assert grow(growing, Bench(), workers=workers) == ["a()", "b(a())", "c()", "d(b(a()),c(),a())"]
+    assert growing.calls == 3
+
+
+def test_what_is_known_runs_while_more_is_awaited() -> None:
+    ran = threading.Event()
+    growing = Growing([Job("b")], actions={0: wait_for(ran)})
+    assert grow(growing, Bench({"a": lambda _: ran.set()})) == ["a()", "b()"]
+
+
+def test_more_is_awaited_while_the_workers_are_busy() -> None:
+    grown = threading.Event()
+    growing = Growing([Job("b")], actions={1: lambda _: grown.set()})
+    assert grow(growing, Bench({"a": wait_for(grown)})) == ["a()", "b()"]
+
+
+def test_a_failure_ends_the_wait_for_more() -> None:
+    waiting = threading.Event()
+
+    def wait(cancellation: Cancellation) -> None:
+        waiting.set()
+        until_cancelled(cancellation)
+
+    def fail_then(cancellation: Cancellation) -> None:
+        wait_for(waiting)(cancellation)
+        fail("a")(cancellation)
+
+    growing = Growing([Job("b")], actions={0: wait})
+    with pytest.raises(RunFailed, match="a"):
+        grow(growing, Bench({"a": fail_then}))
+    assert growing.calls == 1
+
+
+def test_an_error_of_more_comes_after_all_that_is_known() -> None:
+    failed = threading.Event()
+
+    def fail_and_tell(cancellation: Cancellation) -> None:
+        failed.set()
+        fail("more")(cancellation)
+
+    bench = Bench({"a": wait_for(failed)})
+    with pytest.raises(RunFailed, match="more"):
+        grow(Growing([Job("b", (0,))], actions={1: fail_and_tell}), bench)
+    assert bench.begun == ["a", "b"]
+
+
+def test_cancelled_while_more_is_awaited() -> None:
+    cancellation = Cancellation()
+
+    def cancel(own: Cancellation) -> None:
+        cancellation.cancel()
+        until_cancelled(own)
+
+    with pytest.raises(Cancelled):
+        grow(Growing([Job("b")], actions={0: cancel}), Bench(), cancellation=cancellation)
+    assert cancellation._callbacks == {}
+
+
 def test_no_thread_stays() -> None:
     before = threading.active_count()
     run([Job(str(number)) for number in range(20)], workers=4)

@@ -65,3 +65,9 @@ def test_records_survive(seed: Seed, store: Store) -> None:
     record = Record(diff_id=diff_id, created_ns=5)
     store.put_record(KEY, record)
     assert seed.reopen().find_record(KEY) == record
+
+
+def test_the_newest_come_first(store: Store) -> None:
+    for number, name in enumerate((b"c", b"a", b"b")):
+        store.put_record(Digest.of(name), Record(diff_id=None, created_ns=number, leaves={"n": str(number)}))
+    assert [record.leaves["n"] for record in store.newest_records(2)] == ["2", "1"]
