@@ -73,7 +73,7 @@ class _Fetching:
     submodules: int = 0
 
     def __post_init__(self) -> None:
-        self.contents = Contents(self.limits.size)
+        self.contents = Contents(self.limits)
 
     def check_out(self, checkout: _Checkout) -> None:
         """Bring `checkout` here, then its submodules."""
