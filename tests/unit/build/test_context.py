@@ -71,5 +71,6 @@ def test_dockerfiles_that_are_refused(
 def test_only_the_two_files_for_the_engine_are_filtered(tmp_path: Path, patterns: str, hidden: set[str]) -> None:
     files = {"Dockerfile": "FROM scratch", ".dockerignore": patterns, "other": "x"}
     context = _read(tmp_path, files)
+    assert context.tree is not None
     assert {name for name in files if find(context.tree, name) is None} == hidden
     assert context.dockerfile == b"FROM scratch"
