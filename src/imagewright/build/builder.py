@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
-from imagewright.build.context import Context, read_context
+from imagewright.build.context import DEFAULT_LIMITS, Context, ContextLimits, read_context
 from imagewright.build.remote_context import fetch_context
 from imagewright.build.request import BuildRequest
 from imagewright.build.running import Runner
@@ -44,6 +44,7 @@ class Builder:
         platform: Platform,
         clock: Callable[[], int],
         new_id: Callable[[], str],
+        limits: ContextLimits = DEFAULT_LIMITS,
     ) -> None:
         self._store = store
         self._runner = runner
@@ -51,6 +52,7 @@ class Builder:
         self._platform = platform
         self._clock = clock
         self._new_id = new_id
+        self._limits = limits
 
     def build(self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
         """Build the context `stream` and return the image's id; it has its tags then, all at once.
@@ -60,7 +62,7 @@ class Builder:
         steps made until an error stays in the cache. Raises an `ImagewrightError`.
         """
         with self._store.scratch() as directory, self._store.lease() as lease:
-            context = _open_context(stream, request, directory, report, cancellation)
+            context = self._open_context(stream, request, directory, report, cancellation)
             cancellation.check()
             platform = request.platform or self._platform
             arrivals: dict[Digest, list[Event]] = {}
@@ -103,6 +105,20 @@ class Builder:
             cancellation.check()
             return self._conclude(plan, states[plan.target], request, report)
 
+    def _open_context(
+        self, stream: Readable, request: BuildRequest, directory: str, report: Reporter, cancellation: Cancellation
+    ) -> Context:
+        if not request.remote:
+            return read_context(stream, directory, request.dockerfile, limits=self._limits)
+        return fetch_context(
+            request.remote,
+            directory,
+            request.dockerfile,
+            report=report,
+            cancellation=cancellation,
+            limits=self._limits,
+        )
+
     def _resolve(
         self,
         name: str,
@@ -136,14 +152,6 @@ class Builder:
         for name in dict.fromkeys(reference.familiar for reference in request.tags):
             report(Tagged(name))
         return state.image
-
-
-def _open_context(
-    stream: Readable, request: BuildRequest, directory: str, report: Reporter, cancellation: Cancellation
-) -> Context:
-    if not request.remote:
-        return read_context(stream, directory, request.dockerfile)
-    return fetch_context(request.remote, directory, request.dockerfile, report=report, cancellation=cancellation)
 
 
 def _preface(plan: Plan, report: Reporter) -> None:

@@ -4,11 +4,18 @@ import os
 
 from imagewright.archive import Readable
 from imagewright.build.checkout import read_directory
-from imagewright.build.context import DOCKERFILE_LIMIT, Context, find_dockerfile, read_context
+from imagewright.build.context import (
+    DEFAULT_LIMITS,
+    Context,
+    ContextLimits,
+    check_dockerfile_size,
+    find_dockerfile,
+    read_context,
+)
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Cancelled, ImagewrightError, InvalidInput
 from imagewright.events import Reporter, Status
-from imagewright.filesystem import Directory, find, resolve
+from imagewright.filesystem import Directory, Tree, find, resolve
 from imagewright.remote import (
     PREAMBLE,
     Download,
@@ -22,11 +29,18 @@ from imagewright.remote import (
 
 __all__ = ["fetch_context"]
 
+_PIECE = 64 << 10
 _TELL_EVERY = 512 << 10
 
 
 def fetch_context(
-    remote: str, directory: str, dockerfile: str, *, report: Reporter, cancellation: Cancellation
+    remote: str,
+    directory: str,
+    dockerfile: str,
+    *,
+    report: Reporter,
+    cancellation: Cancellation,
+    limits: ContextLimits = DEFAULT_LIMITS,
 ) -> Context:
     """Return the context at `remote`, a URL of http or https, or a git repository; contents point into `directory`.
 
@@ -36,39 +50,39 @@ def fetch_context(
     """
     source = parse_remote(remote)
     if isinstance(source, Repository):
-        return _from_repository(source, directory, dockerfile, cancellation)
-    return _from_url(source, directory, dockerfile, report, cancellation)
-
-
-def _from_repository(repository: Repository, directory: str, dockerfile: str, cancellation: Cancellation) -> Context:
-    place = os.path.join(directory, "repository")
-    os.mkdir(place, 0o700)
-    tree = read_directory(fetch_repository(repository, place, cancellation), cancellation)
-    if repository.subdir:
-        node = find(tree, resolve(tree, repository.subdir))
-        if node is None:
-            raise InvalidInput(f"stat {repository.subdir}: no such file or directory")
-        if not isinstance(node, Directory):
-            raise InvalidInput(f"error setting git context, not a directory: {repository.subdir}")
-        tree = node
-    return find_dockerfile(tree, dockerfile)
-
-
-def _from_url(url: str, directory: str, dockerfile: str, report: Reporter, cancellation: Cancellation) -> Context:
-    shown = _public(url)
-    try:
-        download = open_url(url, cancellation)
-    except Cancelled:
-        raise
-    except ImagewrightError as error:
-        raise type(error)(f"error downloading remote context {shown}: {error}") from error
-    with download:
+        tree = _read_repository(source, directory, cancellation, limits)
+        return find_dockerfile(tree, dockerfile, limits)
+    shown = _public(source)
+    with _open(source, shown, cancellation, limits) as download:
         preamble = _preamble(download)
         kind = _kind(shown, download.content_type, preamble)
         counted = _Counting(download, preamble, report, shown=shown, lined=kind == "dockerfile")
         if kind == "archive":
-            return read_context(counted, directory, dockerfile)
-        return Context(None, _read(counted, shown), "Dockerfile")
+            return read_context(counted, directory, dockerfile, limits=limits)
+        return Context(None, _read(counted, shown, limits), "Dockerfile")
+
+
+def _read_repository(repository: Repository, directory: str, cancellation: Cancellation, limits: ContextLimits) -> Tree:
+    place = os.path.join(directory, "repository")
+    os.mkdir(place, 0o700)
+    tree = read_directory(fetch_repository(repository, place, cancellation, limits=limits.fetch), cancellation)
+    if not repository.subdir:
+        return tree
+    node = find(tree, resolve(tree, repository.subdir))
+    if node is None:
+        raise InvalidInput(f"stat {repository.subdir}: no such file or directory")
+    if not isinstance(node, Directory):
+        raise InvalidInput(f"error setting git context, not a directory: {repository.subdir}")
+    return node
+
+
+def _open(url: str, shown: str, cancellation: Cancellation, limits: ContextLimits) -> Download:
+    try:
+        return open_url(url, cancellation, limits=limits.fetch)
+    except Cancelled:
+        raise
+    except ImagewrightError as error:
+        raise type(error)(f"error downloading remote context {shown}: {error}") from error
 
 
 def _kind(shown: str, content_type: str, preamble: bytes) -> Kind:
@@ -85,13 +99,12 @@ def _preamble(stream: Readable) -> bytes:
     return data
 
 
-def _read(stream: Readable, shown: str) -> bytes:
+def _read(stream: Readable, shown: str, limits: ContextLimits) -> bytes:
     """Return all of a Dockerfile, but no more than one may have."""
     pieces, size = [], 0
-    while piece := stream.read(DOCKERFILE_LIMIT):
+    while piece := stream.read(_PIECE):
         size += len(piece)
-        if size > DOCKERFILE_LIMIT:
-            raise InvalidInput(f"the Dockerfile ({shown}) is larger than {DOCKERFILE_LIMIT >> 20} MiB")
+        check_dockerfile_size(size, shown, limits)
         pieces.append(piece)
     return b"".join(pieces)
 

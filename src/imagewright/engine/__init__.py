@@ -9,7 +9,7 @@
         print(image, [summary.tags for summary in engine.list()])
 """
 
-from imagewright.build import BuildRequest, Network
+from imagewright.build import BuildRequest, ContextLimits, Network
 from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_DATA_ROOT",
     "BuildRequest",
     "Container",
+    "ContextLimits",
     "DiskUsage",
     "Distribution",
     "Engine",

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from imagewright.build.context import Context
+from imagewright.build.context import Context, ContextLimits
 from imagewright.build.remote_context import fetch_context
 from imagewright.cancellation import Cancellation
 from imagewright.errors import ImagewrightError, InvalidInput, NotFound, SystemFailure
 from imagewright.events import Event, Status
 from imagewright.filesystem import find
+from imagewright.remote import FetchLimits
 from support.builder import archive
 from support.loopback import LoopbackServer, Request, Response, loopback_server
 
@@ -141,3 +142,17 @@ def test_nobody_there(tmp_path: Path) -> None:
         'error downloading remote context http://127.0.0.1:1/x: Get "http://127.0.0.1:1/x": '
         "dial tcp 127.0.0.1:1: connect: connection refused"
     )
+
+
+def test_limits_are_the_callers(server: LoopbackServer, tmp_path: Path) -> None:
+    limits = ContextLimits(fetch=FetchLimits(size=1000), dockerfile=5)
+    for path, message in (("/text", "is larger than 5 bytes"), ("/tar", "more than 1000 bytes")):
+        with pytest.raises(InvalidInput, match=message):
+            fetch_context(
+                f"{server.url}{path}",
+                str(tmp_path),
+                "",
+                report=lambda _: None,
+                cancellation=Cancellation(),
+                limits=limits,
+            )
