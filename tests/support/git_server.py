@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,11 @@ class Repositories:
 
 @contextlib.contextmanager
 def git_over_http(
-    repositories: Repositories, *, dumb: bool = False, change: Callable[[Request], Response | None] = lambda _: None
+    repositories: Repositories,
+    *,
+    dumb: bool = False,
+    change: Callable[[Request], Response | None] = lambda _: None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[LoopbackServer]:
     """Serve the repositories by git's own program, or as the plain files that they are.
 
@@ -88,7 +93,7 @@ def git_over_http(
             return changed
         return _file(repositories, request) if dumb else _backend(repositories, request)
 
-    with loopback_server(answer) as server:
+    with loopback_server(answer, tls=tls) as server:
         yield server
 
 
