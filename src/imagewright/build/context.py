@@ -10,7 +10,15 @@ from imagewright.filesystem import File, IgnorePatterns, Layer, Tree, Whiteout, 
 from imagewright.remote import DEFAULT_LIMITS as FETCH_LIMITS
 from imagewright.remote import FetchLimits
 
-__all__ = ["DEFAULT_LIMITS", "Context", "ContextLimits", "check_dockerfile_size", "find_dockerfile", "read_context"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Context",
+    "ContextLimits",
+    "check_dockerfile_size",
+    "find_dockerfile",
+    "read_archive",
+    "read_context",
+]
 
 _IGNORE_LIMIT = 4 << 20
 
@@ -47,9 +55,13 @@ def read_context(
     `dockerfile` is as the client named it. The tree's contents point into `directory`. Raises `InvalidInput` with the
     engine's texts for what is no tar, and for a Dockerfile that is missing, no regular file, or too large.
     """
+    return find_dockerfile(read_archive(stream, directory, limits), dockerfile, limits)
+
+
+def read_archive(stream: Readable, directory: str, limits: ContextLimits) -> Tree:
+    """Read all of `stream` as `read_context` does, and return the files alone."""
     with Spool(os.path.join(directory, "context.tar")) as spool:
-        tree = read_tree(decompress(stream, limits=limits.archive), spool, limits=limits.archive)
-    return find_dockerfile(tree, dockerfile, limits)
+        return read_tree(decompress(stream, limits=limits.archive), spool, limits=limits.archive)
 
 
 def find_dockerfile(tree: Tree, dockerfile: str, limits: ContextLimits) -> Context:

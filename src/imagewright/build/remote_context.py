@@ -10,7 +10,7 @@ from imagewright.build.context import (
     ContextLimits,
     check_dockerfile_size,
     find_dockerfile,
-    read_context,
+    read_archive,
 )
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Cancelled, ImagewrightError, InvalidInput
@@ -31,6 +31,8 @@ __all__ = ["fetch_context"]
 
 _PIECE = 64 << 10
 _TELL_EVERY = 512 << 10
+_BLOCK = 512
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
 def fetch_context(
@@ -56,10 +58,13 @@ def fetch_context(
     with _open(source, shown, cancellation, limits) as download:
         preamble = _preamble(download)
         kind = _kind(shown, download.content_type, preamble)
-        counted = _Counting(download, preamble, report, shown=shown, lined=kind == "dockerfile")
+        counted = _Counting(download, preamble, shown, report)
         if kind == "archive":
-            return read_context(counted, directory, dockerfile, limits=limits)
-        return Context(None, _read(counted, shown, limits), "Dockerfile")
+            return find_dockerfile(_read_archive(counted, directory, limits, report), dockerfile, limits)
+        data = _read(counted, shown, limits)
+        counted.tell()
+        report(Status(""))
+        return Context(None, data, "Dockerfile")
 
 
 def _read_repository(repository: Repository, directory: str, cancellation: Cancellation, limits: ContextLimits) -> Tree:
@@ -99,6 +104,21 @@ def _preamble(stream: Readable) -> bytes:
     return data
 
 
+def _read_archive(counted: "_Counting", directory: str, limits: ContextLimits, report: Reporter) -> Tree:
+    """Read an archive, and tell of its end where the engine does: which looks for it only where it has to."""
+    compressed = counted.preamble.startswith(_COMPRESSED)
+    try:
+        tree = read_archive(counted, directory, limits)
+    except InvalidInput:
+        counted.tell()
+        if counted.size < _BLOCK:
+            report(Status(""))  # all of it was read, in vain
+        raise
+    if compressed:
+        counted.tell()
+    return tree
+
+
 def _read(stream: Readable, shown: str, limits: ContextLimits) -> bytes:
     """Return all of a Dockerfile, but no more than one may have."""
     pieces, size = [], 0
@@ -117,38 +137,29 @@ def _public(url: str) -> str:
 
 
 class _Counting:
-    """Gives `preamble` and then the rest of `download`, and tells how much that was: often enough, and at the end.
+    """Gives `preamble` and then the rest of `download`, and tells now and then how much that was: `size` bytes."""
 
-    `lined` is whether an empty message ends that.
-    """
-
-    def __init__(self, download: Download, preamble: bytes, report: Reporter, *, shown: str, lined: bool) -> None:
+    def __init__(self, download: Download, preamble: bytes, shown: str, report: Reporter) -> None:
+        self.preamble = preamble
         self._download = download
-        self._preamble = preamble
-        self._report = report
         self._shown = shown
-        self._lined = lined
-        self._size = 0
+        self._report = report
+        self.size = 0
         self._told = 0
-        self._ended = False
 
     def read(self, n: int, /) -> bytes:
         """Return at most `n` bytes, none at the end."""
-        if self._preamble:
-            data, self._preamble = self._preamble[:n], self._preamble[n:]
+        if self.preamble:
+            data, self.preamble = self.preamble[:n], self.preamble[n:]
         else:
             data = self._download.read(n)
-        self._size += len(data)
-        if data and (self._size - self._told > _TELL_EVERY or self._size == self._download.size):
-            self._tell()
-        elif not data and not self._ended:
-            self._ended = True
-            if self._size > self._told:
-                self._tell()
-            if self._lined:
-                self._report(Status(""))
+        self.size += len(data)
+        if self.size - self._told > _TELL_EVERY:
+            self.tell()
         return data
 
-    def _tell(self) -> None:
-        self._told = self._size
-        self._report(Status(self._shown, subject="Downloading context", current=self._size))
+    def tell(self) -> None:
+        """Tell how much has come, unless that was told."""
+        if self.size > self._told:
+            self._told = self.size
+            self._report(Status(self._shown, subject="Downloading context", current=self.size))

@@ -30,6 +30,7 @@ _PAGES = {
     "/html": Response(headers={"Content-Type": "text/html"}, body=b"secret"),
     "/empty": Response(headers={"Content-Type": "text/plain"}),
     "/other": Response(headers={"Content-Type": "application/octet-stream"}, body=b"\0\1\2" * 400),
+    "/short": Response(headers={"Content-Type": "application/x-tar"}, body=b"FROM c"),
     "/large": Response(headers={"Content-Type": "text/plain"}, body=b"# x\n" * (1 << 20) + b"x"),
     "/many": Response(
         headers={"Content-Type": "application/x-tar"}, body=archive({"Dockerfile": b"x", "f": b"1" * (2 << 20)})
@@ -80,13 +81,13 @@ def test_archives_are_contexts(server: LoopbackServer, tmp_path: Path, path: str
     assert context.dockerfile == data
     assert context.tree is not None
     assert find(context.tree, "f")
-    assert events == [Status(url, subject="Downloading context", current=len(_PAGES[path].body))]
+    told = [] if path == "/tar" else [Status(url, subject="Downloading context", current=len(_PAGES[path].body))]
+    assert events == told
 
 
 def test_long_downloads_are_told_of_now_and_then(server: LoopbackServer, tmp_path: Path) -> None:
     _, events = _fetch(tmp_path, f"{server.url}/many")
     counts = [event.current for event in events if isinstance(event, Status)]
-    assert counts[-1] == len(_PAGES["/many"].body)
     assert 3 <= len(counts) <= 6
     assert all(count is not None for count in counts)
     assert counts == sorted(counts, key=lambda count: count or 0)
@@ -156,3 +157,12 @@ def test_limits_are_the_callers(server: LoopbackServer, tmp_path: Path) -> None:
                 cancellation=Cancellation(),
                 limits=limits,
             )
+
+
+@pytest.mark.parametrize(("path", "last"), [("/other", []), ("/short", [Status("")])])
+def test_what_was_told_of_bad_archives(server: LoopbackServer, tmp_path: Path, path: str, last: list[Event]) -> None:
+    events: list[Event] = []
+    url = f"{server.url}{path}"
+    with pytest.raises(InvalidInput):
+        fetch_context(url, str(tmp_path), "", report=events.append, cancellation=Cancellation())
+    assert events == [Status(url, subject="Downloading context", current=len(_PAGES[path].body)), *last]
