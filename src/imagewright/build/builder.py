@@ -62,7 +62,7 @@ class Builder:
         steps made until an error stays in the cache. Raises an `ImagewrightError`.
         """
         with self._store.scratch() as directory, self._store.lease() as lease:
-            context = self._open_context(stream, request, directory, report, cancellation)
+            context = _open_context(stream, request, directory, report, cancellation, limits=self._limits)
             cancellation.check()
             platform = request.platform or self._platform
             arrivals: dict[Digest, list[Event]] = {}
@@ -105,20 +105,6 @@ class Builder:
             cancellation.check()
             return self._conclude(plan, states[plan.target], request, report)
 
-    def _open_context(
-        self, stream: Readable, request: BuildRequest, directory: str, report: Reporter, cancellation: Cancellation
-    ) -> Context:
-        if not request.remote:
-            return read_context(stream, directory, request.dockerfile, limits=self._limits)
-        return fetch_context(
-            request.remote,
-            directory,
-            request.dockerfile,
-            report=report,
-            cancellation=cancellation,
-            limits=self._limits,
-        )
-
     def _resolve(
         self,
         name: str,
@@ -152,6 +138,22 @@ class Builder:
         for name in dict.fromkeys(reference.familiar for reference in request.tags):
             report(Tagged(name))
         return state.image
+
+
+def _open_context(
+    stream: Readable,
+    request: BuildRequest,
+    directory: str,
+    report: Reporter,
+    cancellation: Cancellation,
+    *,
+    limits: ContextLimits,
+) -> Context:
+    if not request.remote:
+        return read_context(stream, directory, request.dockerfile, limits=limits)
+    return fetch_context(
+        request.remote, directory, request.dockerfile, report=report, cancellation=cancellation, limits=limits
+    )
 
 
 def _preface(plan: Plan, report: Reporter) -> None:

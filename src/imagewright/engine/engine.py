@@ -55,8 +55,8 @@ DEFAULT_DATA_ROOT = "/var/lib/imagewright"
 class Engine:
     """Builds images and keeps them below `data_root`, a directory that belongs to this engine alone; thread-safe.
 
-    `runtime` is the name or path of the OCI runtime for RUN, None for the first that works; `limits` is how much a
-    build context may be. What an earlier engine left half done, even one that was killed, is removed when this one
+    `runtime` is the name or path of the OCI runtime for RUN, None for the first that works; `context_limits` is
+    how much a build context may be. What an earlier engine left half done, even one that was killed, is removed when this one
     opens. Use it as a context manager, or call `close`. Raises `SystemFailure` if another process has the data root.
 
     Every method blocks until it is done and raises an `ImagewrightError`: `NotFound` for an image that is not there,
@@ -70,7 +70,7 @@ class Engine:
         *,
         runtime: str | None = None,
         registry: Settings | None = None,
-        limits: ContextLimits | None = None,
+        context_limits: ContextLimits | None = None,
     ) -> None:
         self._data_root = os.path.abspath(data_root)
         self._machine = read_machine()
@@ -91,7 +91,7 @@ class Engine:
             platform=self._machine.platform,
             clock=time.time_ns,
             new_id=lambda: secrets.token_hex(32),
-            limits=limits or ContextLimits(),
+            limits=context_limits or ContextLimits(),
         )
 
     def __enter__(self) -> Self:
