@@ -2,17 +2,22 @@
 
 import asyncio
 import gzip
+import io
 import json
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
 
 from imagewright.cli.main import program
+from imagewright.engine import BuildRequest, ContextLimits, Engine
+from imagewright.errors import InvalidInput
+from imagewright.remote import FetchLimits
 from support.bases import busybox_base
 from support.builder import archive
 from support.daemon import Daemon, daemon
@@ -254,3 +259,14 @@ def test_the_command_line(world: _World) -> None:
     result = CliRunner().invoke(program, arguments)
     assert result.exit_code == 0, result.output
     assert "Successfully built" in result.output
+
+
+def test_an_engine_has_limits_of_its_own(world: _World, tmp_path: Path) -> None:
+    limits = ContextLimits(fetch=FetchLimits(size=100))
+    wanted = BuildRequest(remote=f"{world.server.url}/x.git")
+    with (
+        Engine(str(tmp_path), context_limits=limits) as engine,
+        pytest.raises(InvalidInput, match="the repository is larger than 100 bytes"),
+    ):
+        engine.build(io.BytesIO(), wanted)
+    assert leftovers(str(tmp_path)) == []

@@ -55,9 +55,10 @@ DEFAULT_DATA_ROOT = "/var/lib/imagewright"
 class Engine:
     """Builds images and keeps them below `data_root`, a directory that belongs to this engine alone; thread-safe.
 
-    `runtime` is the name or path of the OCI runtime for RUN, None for the first that works; `context_limits` is
-    how much a build context may be. What an earlier engine left half done, even one that was killed, is removed when this one
-    opens. Use it as a context manager, or call `close`. Raises `SystemFailure` if another process has the data root.
+    `runtime` is the name or path of the OCI runtime for RUN, None for the first that works; `context_limits` is how
+    much a build context may be. What an earlier engine left half done, even one that was killed, is removed when this
+    one opens. Use it as a context manager, or call `close`. Raises `SystemFailure` if another process has the data
+    root.
 
     Every method blocks until it is done and raises an `ImagewrightError`: `NotFound` for an image that is not there,
     `InvalidInput` for what cannot be right, and so on. Names of images are what Docker takes: `busybox`,
