@@ -247,3 +247,11 @@ def test_a_git_that_is_too_old(world: GitWorld, tmp_path: Path, monkeypatch: pyt
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert str(refusal(tmp_path / "x", f"{world.server.url}/main.git")) == "git contexts need git 2.37 or newer"
+
+
+@pytest.mark.parametrize("host", ["[::1]", "repo.invalid", "localhost"])
+def test_servers_of_ipv6(world: GitWorld, tmp_path: Path, host: str) -> None:
+    resolve: Resolve = lambda _host, _port: [(socket.AF_INET6, "::1")]  # noqa: E731
+    with git_over_http(world.repositories, address="::1") as server:
+        fetched = fetch(tmp_path / "x", f"http://{host}:{server.port}/main.git", resolve=resolve)
+    assert (fetched / "a").read_text() == "2"

@@ -81,6 +81,7 @@ def git_over_http(
     *,
     dumb: bool = False,
     change: Callable[[Request], Response | None] = lambda _: None,
+    address: str = "127.0.0.1",
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[LoopbackServer]:
     """Serve the repositories by git's own program, or as the plain files that they are.
@@ -93,7 +94,7 @@ def git_over_http(
             return changed
         return _file(repositories, request) if dumb else _backend(repositories, request)
 
-    with loopback_server(answer, tls=tls) as server:
+    with loopback_server(answer, address=address, tls=tls) as server:
         yield server
 
 
