@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
 from imagewright.build.bases import Bases, FindBase
-from imagewright.build.context import Context, read_context
+from imagewright.build.context import DEFAULT_LIMITS, Context, ContextLimits, read_context
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.mounting import Mounting
@@ -49,6 +49,7 @@ class Builder:
         entitlements: Collection[Entitlement] = (),
         clock: Callable[[], int],
         new_id: Callable[[], str],
+        limits: ContextLimits = DEFAULT_LIMITS,
     ) -> None:
         self._store = store
         self._runner = runner
@@ -58,6 +59,7 @@ class Builder:
         self._clock = clock
         self._new_id = new_id
         self._flights = Flights()
+        self._limits = limits
 
     def build(self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
         """Build the context `stream` and return the image's id; it has its tags then, all at once.
@@ -67,7 +69,7 @@ class Builder:
         steps made until an error stays in the cache. Raises an `ImagewrightError`.
         """
         with self._store.scratch() as directory, self._store.lease() as lease:
-            context = _open_context(stream, request, directory, report, cancellation)
+            context = _open_context(stream, request, directory, report, cancellation, limits=self._limits)
             cancellation.check()
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             told: set[Step] = set()
@@ -166,11 +168,19 @@ class Builder:
 
 
 def _open_context(
-    stream: Readable, request: BuildRequest, directory: str, report: Reporter, cancellation: Cancellation
+    stream: Readable,
+    request: BuildRequest,
+    directory: str,
+    report: Reporter,
+    cancellation: Cancellation,
+    *,
+    limits: ContextLimits,
 ) -> Context:
     if not request.remote:
-        return read_context(stream, directory, request.dockerfile)
-    return fetch_context(request.remote, directory, request.dockerfile, report=report, cancellation=cancellation)
+        return read_context(stream, directory, request.dockerfile, limits=limits)
+    return fetch_context(
+        request.remote, directory, request.dockerfile, report=report, cancellation=cancellation, limits=limits
+    )
 
 
 def _preface(compilation: Compilation, report: Reporter) -> None:

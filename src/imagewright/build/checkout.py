@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 
 from imagewright.cancellation import Cancellation
 from imagewright.errors import SystemFailure
@@ -17,9 +18,16 @@ _PIECE = 1 << 20
 def read_directory(path: str, cancellation: Cancellation) -> Tree:
     """Return what is below the directory `path`, which nobody else may change now; its contents point into it.
 
-    Links are read, never followed. Everything belongs to root. What is no file, directory or link is left out.
+    Links are read, never followed. Everything belongs to root. What is no file, directory or link is left out. Raises
+    `SystemFailure` and `Cancelled`.
     """
-    changes: list[Put] = []
+    try:
+        return apply(EMPTY, arrange(_walk(path, cancellation)))
+    except OSError as error:
+        raise SystemFailure(f"cannot read the repository: {os.strerror(error.errno or 0)}") from error
+
+
+def _walk(path: str, cancellation: Cancellation) -> Iterator[Put]:
     waiting = [""]
     while waiting:
         parent = waiting.pop()
@@ -29,10 +37,9 @@ def read_directory(path: str, cancellation: Cancellation) -> Tree:
                 name = f"{parent}/{entry.name}" if parent else entry.name
                 node = _read(entry)
                 if node is not None:
-                    changes.append(Put(name, node))
+                    yield Put(name, node)
                 if isinstance(node, Directory):
                     waiting.append(name)
-    return apply(EMPTY, arrange(changes))
 
 
 def _read(entry: os.DirEntry[str]) -> Node | None:
@@ -49,11 +56,8 @@ def _read(entry: os.DirEntry[str]) -> Node | None:
 
 def _content(path: str) -> Content:
     digest, size = hashlib.sha256(), 0
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-                size += len(piece)
-    except OSError as error:
-        raise SystemFailure(f"cannot read the repository: {os.strerror(error.errno or 0)}") from error
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            size += len(piece)
     return Content(Digest(digest.hexdigest()), size, Extent(path))

@@ -3,14 +3,36 @@
 import os
 from dataclasses import dataclass
 
-from imagewright.archive import Readable, Spool, decompress, read_content, read_tree
+from imagewright.archive import DEFAULT_LIMITS as ARCHIVE_LIMITS
+from imagewright.archive import Limits, Readable, Spool, decompress, read_content, read_tree
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import File, IgnorePatterns, Layer, Tree, Whiteout, apply, find, resolve
+from imagewright.remote import DEFAULT_LIMITS as FETCH_LIMITS
+from imagewright.remote import FetchLimits
 
-__all__ = ["DOCKERFILE_LIMIT", "Context", "find_dockerfile", "read_context"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Context",
+    "ContextLimits",
+    "check_dockerfile_size",
+    "find_dockerfile",
+    "read_archive",
+    "read_context",
+]
 
-DOCKERFILE_LIMIT = 4 << 20
 _IGNORE_LIMIT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextLimits:
+    """How much a context may be: as an archive, when it is fetched, and of its Dockerfile in bytes."""
+
+    archive: Limits = ARCHIVE_LIMITS
+    fetch: FetchLimits = FETCH_LIMITS
+    dockerfile: int = 4 << 20
+
+
+DEFAULT_LIMITS = ContextLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +47,41 @@ class Context:
     name: str
 
 
-def read_context(stream: Readable, directory: str, dockerfile: str) -> Context:
+def read_context(
+    stream: Readable, directory: str, dockerfile: str, *, limits: ContextLimits = DEFAULT_LIMITS
+) -> Context:
     """Read all of `stream`, a tar in any compression, into `directory`, and return what is in it.
 
     `dockerfile` is as the client named it. The tree's contents point into `directory`. Raises `InvalidInput` with the
-    engine's texts for what is no tar, and for a Dockerfile that is missing, no regular file, or larger than 4 MiB.
+    engine's texts for what is no tar, and for a Dockerfile that is missing, no regular file, or too large.
     """
+    return find_dockerfile(read_archive(stream, directory, limits), dockerfile, limits)
+
+
+def read_archive(stream: Readable, directory: str, limits: ContextLimits) -> Tree:
+    """Read all of `stream` as `read_context` does, and return the files alone."""
     with Spool(os.path.join(directory, "context.tar")) as spool:
-        return find_dockerfile(read_tree(decompress(stream), spool), dockerfile)
+        return read_tree(decompress(stream, limits=limits.archive), spool, limits=limits.archive)
 
 
-def find_dockerfile(tree: Tree, dockerfile: str) -> Context:
+def find_dockerfile(tree: Tree, dockerfile: str, limits: ContextLimits) -> Context:
     """Return the context of the files `tree`, with the Dockerfile that the client named; raises as `read_context`."""
     path = _locate(tree, dockerfile)
     node = find(tree, resolve(tree, path))
     if not isinstance(node, File):
         raise InvalidInput(f"Cannot locate specified Dockerfile: {dockerfile or path}")
-    if node.content.size > DOCKERFILE_LIMIT:
-        raise InvalidInput(f"the Dockerfile ({path}) is larger than {DOCKERFILE_LIMIT >> 20} MiB")
-    return Context(_without_ignored(tree, path), read_content(node.content, DOCKERFILE_LIMIT), path)
+    check_dockerfile_size(node.content.size, path, limits)
+    return Context(_without_ignored(tree, path), read_content(node.content, limits.dockerfile), path)
+
+
+def check_dockerfile_size(size: int, name: str, limits: ContextLimits) -> None:
+    """Raise `InvalidInput` if a Dockerfile of `size` bytes is too large."""
+    if size > limits.dockerfile:
+        raise InvalidInput(f"the Dockerfile ({name}) is larger than {_shown(limits.dockerfile)}")
+
+
+def _shown(size: int) -> str:
+    return f"{size >> 20} MiB" if size and not size % (1 << 20) else f"{size} bytes"
 
 
 def _locate(tree: Tree, dockerfile: str) -> str:

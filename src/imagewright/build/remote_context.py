@@ -4,11 +4,18 @@ import os
 
 from imagewright.archive import Readable
 from imagewright.build.checkout import read_directory
-from imagewright.build.context import DOCKERFILE_LIMIT, Context, find_dockerfile, read_context
+from imagewright.build.context import (
+    DEFAULT_LIMITS,
+    Context,
+    ContextLimits,
+    check_dockerfile_size,
+    find_dockerfile,
+    read_archive,
+)
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Cancelled, ImagewrightError, InvalidInput
 from imagewright.events import Reporter, Status
-from imagewright.filesystem import Directory, find, resolve
+from imagewright.filesystem import Directory, Tree, find, resolve
 from imagewright.remote import (
     PREAMBLE,
     Download,
@@ -22,11 +29,20 @@ from imagewright.remote import (
 
 __all__ = ["fetch_context"]
 
+_PIECE = 64 << 10
 _TELL_EVERY = 512 << 10
+_BLOCK = 512
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
 def fetch_context(
-    remote: str, directory: str, dockerfile: str, *, report: Reporter, cancellation: Cancellation
+    remote: str,
+    directory: str,
+    dockerfile: str,
+    *,
+    report: Reporter,
+    cancellation: Cancellation,
+    limits: ContextLimits = DEFAULT_LIMITS,
 ) -> Context:
     """Return the context at `remote`, a URL of http or https, or a git repository; contents point into `directory`.
 
@@ -36,39 +52,42 @@ def fetch_context(
     """
     source = parse_remote(remote)
     if isinstance(source, Repository):
-        return _from_repository(source, directory, dockerfile, cancellation)
-    return _from_url(source, directory, dockerfile, report, cancellation)
+        tree = _read_repository(source, directory, cancellation, limits)
+        return find_dockerfile(tree, dockerfile, limits)
+    shown = _public(source)
+    with _open(source, shown, cancellation, limits) as download:
+        preamble = _preamble(download)
+        kind = _kind(shown, download.content_type, preamble)
+        counted = _Counting(download, preamble, shown, report)
+        if kind == "archive":
+            return find_dockerfile(_read_archive(counted, directory, limits, report), dockerfile, limits)
+        data = _read(counted, shown, limits)
+        counted.tell()
+        report(Status(""))
+        return Context(None, data, "Dockerfile")
 
 
-def _from_repository(repository: Repository, directory: str, dockerfile: str, cancellation: Cancellation) -> Context:
+def _read_repository(repository: Repository, directory: str, cancellation: Cancellation, limits: ContextLimits) -> Tree:
     place = os.path.join(directory, "repository")
     os.mkdir(place, 0o700)
-    tree = read_directory(fetch_repository(repository, place, cancellation), cancellation)
-    if repository.subdir:
-        node = find(tree, resolve(tree, repository.subdir))
-        if node is None:
-            raise InvalidInput(f"stat {repository.subdir}: no such file or directory")
-        if not isinstance(node, Directory):
-            raise InvalidInput(f"error setting git context, not a directory: {repository.subdir}")
-        tree = node
-    return find_dockerfile(tree, dockerfile)
+    tree = read_directory(fetch_repository(repository, place, cancellation, limits=limits.fetch), cancellation)
+    if not repository.subdir:
+        return tree
+    node = find(tree, resolve(tree, repository.subdir))
+    if node is None:
+        raise InvalidInput(f"stat {repository.subdir}: no such file or directory")
+    if not isinstance(node, Directory):
+        raise InvalidInput(f"error setting git context, not a directory: {repository.subdir}")
+    return node
 
 
-def _from_url(url: str, directory: str, dockerfile: str, report: Reporter, cancellation: Cancellation) -> Context:
-    shown = _public(url)
+def _open(url: str, shown: str, cancellation: Cancellation, limits: ContextLimits) -> Download:
     try:
-        download = open_url(url, cancellation)
+        return open_url(url, cancellation, limits=limits.fetch)
     except Cancelled:
         raise
     except ImagewrightError as error:
         raise type(error)(f"error downloading remote context {shown}: {error}") from error
-    with download:
-        preamble = _preamble(download)
-        kind = _kind(shown, download.content_type, preamble)
-        counted = _Counting(download, preamble, report, shown=shown, lined=kind == "dockerfile")
-        if kind == "archive":
-            return read_context(counted, directory, dockerfile)
-        return Context(None, _read(counted, shown), "Dockerfile")
 
 
 def _kind(shown: str, content_type: str, preamble: bytes) -> Kind:
@@ -85,13 +104,27 @@ def _preamble(stream: Readable) -> bytes:
     return data
 
 
-def _read(stream: Readable, shown: str) -> bytes:
+def _read_archive(counted: "_Counting", directory: str, limits: ContextLimits, report: Reporter) -> Tree:
+    """Read an archive, and tell of its end where the engine does: which looks for it only where it has to."""
+    compressed = counted.preamble.startswith(_COMPRESSED)
+    try:
+        tree = read_archive(counted, directory, limits)
+    except InvalidInput:
+        counted.tell()
+        if counted.size < _BLOCK:
+            report(Status(""))  # all of it was read, in vain
+        raise
+    if compressed:
+        counted.tell()
+    return tree
+
+
+def _read(stream: Readable, shown: str, limits: ContextLimits) -> bytes:
     """Return all of a Dockerfile, but no more than one may have."""
     pieces, size = [], 0
-    while piece := stream.read(DOCKERFILE_LIMIT):
+    while piece := stream.read(_PIECE):
         size += len(piece)
-        if size > DOCKERFILE_LIMIT:
-            raise InvalidInput(f"the Dockerfile ({shown}) is larger than {DOCKERFILE_LIMIT >> 20} MiB")
+        check_dockerfile_size(size, shown, limits)
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -104,38 +137,29 @@ def _public(url: str) -> str:
 
 
 class _Counting:
-    """Gives `preamble` and then the rest of `download`, and tells how much that was: often enough, and at the end.
+    """Gives `preamble` and then the rest of `download`, and tells now and then how much that was: `size` bytes."""
 
-    `lined` is whether an empty message ends that.
-    """
-
-    def __init__(self, download: Download, preamble: bytes, report: Reporter, *, shown: str, lined: bool) -> None:
+    def __init__(self, download: Download, preamble: bytes, shown: str, report: Reporter) -> None:
+        self.preamble = preamble
         self._download = download
-        self._preamble = preamble
-        self._report = report
         self._shown = shown
-        self._lined = lined
-        self._size = 0
+        self._report = report
+        self.size = 0
         self._told = 0
-        self._ended = False
 
     def read(self, n: int, /) -> bytes:
         """Return at most `n` bytes, none at the end."""
-        if self._preamble:
-            data, self._preamble = self._preamble[:n], self._preamble[n:]
+        if self.preamble:
+            data, self.preamble = self.preamble[:n], self.preamble[n:]
         else:
             data = self._download.read(n)
-        self._size += len(data)
-        if data and (self._size - self._told > _TELL_EVERY or self._size == self._download.size):
-            self._tell()
-        elif not data and not self._ended:
-            self._ended = True
-            if self._size > self._told:
-                self._tell()
-            if self._lined:
-                self._report(Status(""))
+        self.size += len(data)
+        if self.size - self._told > _TELL_EVERY:
+            self.tell()
         return data
 
-    def _tell(self) -> None:
-        self._told = self._size
-        self._report(Status(self._shown, subject="Downloading context", current=self._size))
+    def tell(self) -> None:
+        """Tell how much has come, unless that was told."""
+        if self.size > self._told:
+            self._told = self.size
+            self._report(Status(self._shown, subject="Downloading context", current=self.size))

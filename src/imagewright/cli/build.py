@@ -15,12 +15,13 @@ from imagewright.cli.options import engine_options, parse_assignment
 from imagewright.cli.target import open_target
 from imagewright.engine import BuildRequest
 from imagewright.reference import Reference
+from imagewright.remote import is_remote
 
 __all__ = ["command"]
 
 
 @click.command("build")
-@click.argument("directory", default=".", metavar="[DIR]")
+@click.argument("directory", default=".", metavar="[DIR|URL]")
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name the image; may be repeated.")
 @click.option("-f", "--file", "dockerfile", metavar="PATH", help="Dockerfile. [default: DIR/Dockerfile]")
 @click.option("--target", default="", metavar="STAGE", help="Build up to this stage.")
@@ -48,10 +49,15 @@ def command(
     host: str | None,
     data_root: str | None,
 ) -> None:
-    """Build an image from a Dockerfile and the directory DIR."""
-    context = open_context(directory, dockerfile)
+    """Build an image from a Dockerfile and the directory DIR, or from what the engine finds at URL.
+
+    URL is that of a Dockerfile, of an archive, or of a git repository: https://host/path.git#ref:directory.
+    """
+    remote = directory if is_remote(directory) and not os.path.exists(directory) else ""
+    context = None if remote else open_context(directory, dockerfile)
     request = BuildRequest(
-        dockerfile=context.dockerfile,
+        remote=remote,
+        dockerfile=context.dockerfile if context else dockerfile or "",
         tags=tuple(Reference.parse(tag).with_default_tag() for tag in tags),
         target=target,
         build_args=dict(_build_arg(text) for text in build_args),
@@ -62,7 +68,7 @@ def command(
         network_mode=network,
     )
     with open_target(host, data_root) as engine, _display(quiet=quiet) as display:
-        image = engine.build(context.chunks(), request, display)
+        image = engine.build(context.chunks() if context else iter(()), request, display)
     if quiet:
         click.echo(str(image))
 

@@ -135,6 +135,8 @@ def _refusal(response: http.client.HTTPResponse) -> ImagewrightError:
 def _build_parameters(request: BuildRequest) -> list[tuple[str, str]]:
     """Return the query of `request`; what is not asked for is not sent."""
     parameters = [("t", tag.familiar) for tag in request.tags]
+    if request.remote:
+        parameters.append(("remote", request.remote))
     if request.dockerfile:
         parameters.append(("dockerfile", request.dockerfile))
     if request.target:

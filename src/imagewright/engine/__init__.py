@@ -9,7 +9,7 @@
         print(image, [summary.tags for summary in engine.list()])
 """
 
-from imagewright.build import BuildRequest, Entitlement, Network, Surroundings
+from imagewright.build import BuildRequest, ContextLimits, Entitlement, Network, Surroundings
 from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
@@ -36,6 +36,7 @@ __all__ = [
     "CacheDirectory",
     "CachePruning",
     "Container",
+    "ContextLimits",
     "DiskUsage",
     "Distribution",
     "Engine",

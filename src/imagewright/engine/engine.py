@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from imagewright.archive import Readable, Writable
-from imagewright.build import Builder, BuildRequest, Entitlement
+from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement
 from imagewright.cancellation import Cancellation
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
@@ -59,10 +59,10 @@ DEFAULT_DATA_ROOT = "/var/lib/imagewright"
 class Engine:
     """Builds images and keeps them below `data_root`, a directory that belongs to this engine alone; thread-safe.
 
-    `runtime` is the name or path of the OCI runtime for RUN, None for the first that works. What an earlier engine
-    left half done, even one that was killed, is removed when this one opens. Use it as a context manager, or call
-    `close`. `entitlements` are what RUN steps may be given if the request asks for it too. Raises `SystemFailure` if
-    another process has the data root.
+    `runtime` is the name or path of the OCI runtime for RUN, None for the first that works; `context_limits` is how
+    much a build context may be, and `entitlements` what RUN steps may be given if the request asks for it too. What an
+    earlier engine left half done, even one that was killed, is removed when this one opens. Use it as a context
+    manager, or call `close`. Raises `SystemFailure` if another process has the data root.
 
     Every method blocks until it is done and raises an `ImagewrightError`: `NotFound` for an image that is not there,
     `InvalidInput` for what cannot be right, and so on. Names of images are what Docker takes: `busybox`,
@@ -76,6 +76,7 @@ class Engine:
         runtime: str | None = None,
         registry: Settings | None = None,
         entitlements: Collection[Entitlement] = (),
+        context_limits: ContextLimits | None = None,
     ) -> None:
         self._data_root = os.path.abspath(data_root)
         self._machine = read_machine()
@@ -97,6 +98,7 @@ class Engine:
             entitlements=frozenset(entitlements),
             clock=time.time_ns,
             new_id=lambda: secrets.token_hex(32),
+            limits=context_limits or ContextLimits(),
         )
 
     def __enter__(self) -> Self:

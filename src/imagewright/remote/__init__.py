@@ -10,7 +10,7 @@ from imagewright.remote.git import fetch_repository
 from imagewright.remote.kinds import PREAMBLE, Kind, detect_kind
 from imagewright.remote.limits import DEFAULT_LIMITS, FetchLimits
 from imagewright.remote.repository import Repository
-from imagewright.remote.source import parse_remote
+from imagewright.remote.source import is_remote, parse_remote
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -22,6 +22,7 @@ __all__ = [
     "Resolve",
     "detect_kind",
     "fetch_repository",
+    "is_remote",
     "open_url",
     "parse_remote",
 ]

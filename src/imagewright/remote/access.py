@@ -88,7 +88,8 @@ def _reach_web(repository: Repository, cancellation: Cancellation, limits: Fetch
         raise Forbidden(f"fatal: unable to update url base from redirection: '{repository.url}'")
     user, _, server = parts.netloc.rpartition("@")
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-    config = {"http.curloptResolve": f"{host}:{port}:{f'[{peer}]' if ':' in peer else peer}"}
+    # A host of IPv6 is its own address.
+    config = {} if ":" in host else {"http.curloptResolve": f"{host}:{port}:{f'[{peer}]' if ':' in peer else peer}"}
     url = urlunsplit((parts.scheme, server, parts.path.removesuffix(question.path), "", ""))
     if user:
         name, _, password = user.partition(":")

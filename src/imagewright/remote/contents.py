@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 
 from imagewright.errors import InvalidInput
+from imagewright.remote.limits import FetchLimits
 from imagewright.remote.program import Git
 
 __all__ = ["Contents", "read_contents", "read_submodules"]
 
-_MOST_FILES = 1_000_000
 _MOST_PATH = 4096
 _LINK = b"160000"
 _SETTING = re.compile(r"submodule\.(?P<name>.*)\.(?P<key>path|url)\n(?P<value>.*)", re.DOTALL)
@@ -17,10 +17,10 @@ _SETTINGS = r"^submodule\..*\.(path|url)$"
 
 
 class Contents:
-    """Counts what the trees of a repository and of its submodules hold, `most` bytes in all."""
+    """Counts what the trees of a repository and of its submodules hold, and keeps it within `limits`."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limits: FetchLimits) -> None:
+        self._limits = limits
         self._size = 0
         self._files = 0
 
@@ -28,8 +28,10 @@ class Contents:
         """Count one file; raises `InvalidInput` where that is one too many, or too large."""
         self._files += 1
         self._size += size
-        if self._files > _MOST_FILES or self._size > self._most:
-            raise InvalidInput(f"the repository holds more than {_MOST_FILES} files or {self._most} bytes")
+        if self._files > self._limits.files or self._size > self._limits.size:
+            raise InvalidInput(
+                f"the repository holds more than {self._limits.files} files or {self._limits.size} bytes"
+            )
 
 
 def read_contents(

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput
@@ -39,7 +39,9 @@ def fetch_repository(
     executed. Raises `InvalidInput`, `NotFound`, `Forbidden` or `SystemFailure` in words that hold no secret and no
     path of this machine, and `Cancelled`; what is in `directory` then is for the caller to remove.
     """
-    fetching = _Fetching(Git(directory, cancellation, limits), cancellation, limits, resolve)
+    git = Git(directory, cancellation, limits)
+    git.check_version()
+    fetching = _Fetching(git, cancellation, limits, resolve)
     root = os.path.join(directory, "checkout")
     os.mkdir(root, 0o755)
     fetching.check_out(_Checkout(repository, root, os.path.join(root, ".git")))
@@ -73,12 +75,13 @@ class _Fetching:
     submodules: int = 0
 
     def __post_init__(self) -> None:
-        self.contents = Contents(self.limits.size)
+        self.contents = Contents(self.limits)
 
     def check_out(self, checkout: _Checkout) -> None:
         """Bring `checkout` here, then its submodules."""
         repository = checkout.repository
-        access = reach(repository, self.cancellation, self.limits, self.resolve)
+        limits = replace(self.limits, total=self.git.remaining)
+        access = reach(repository, self.cancellation, limits, self.resolve)
         self._run(checkout, "init", "--quiet", "--template=")
         commit = self._fetch(checkout, access)
         links = read_contents(self.git, commit, checkout.files, checkout.environment, self.contents)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import selectors
 import signal
 import ssl
@@ -17,6 +18,8 @@ from imagewright.remote.limits import FetchLimits
 
 __all__ = ["Git", "Outcome"]
 
+# The first that keeps to the address that it is given (`http.curloptResolve`).
+_OLDEST = (2, 37)
 _TICK = 0.1
 _MOST_OUTPUT = 1 << 20
 _MOST_ERRORS = 64 << 10
@@ -85,6 +88,18 @@ class Git:
         home = os.path.join(directory, "home")
         os.mkdir(home, 0o700)
         self._home = home
+
+    @property
+    def remaining(self) -> float:
+        """How many seconds are left."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def check_version(self) -> None:
+        """Raise `SystemFailure` for a git that would not understand all that it is told here."""
+        outcome = self.run("version", at=self._directory)
+        known = re.search(rb"(\d+)\.(\d+)", outcome.output)
+        if known is None or (int(known[1]), int(known[2])) < _OLDEST:
+            raise SystemFailure(f"git contexts need git {_OLDEST[0]}.{_OLDEST[1]} or newer")
 
     def run(
         self,

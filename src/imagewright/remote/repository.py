@@ -91,6 +91,9 @@ def resolve_submodule(parent: Repository, address: str, commit: str) -> Reposito
 
 
 def _parse_address(address: str) -> Repository:
+    # The library passes over some of these characters without a word.
+    if not address.isprintable() or " " in address:
+        raise InvalidInput("the address of the repository has characters in it that no address has")
     scp = None if "://" in address else _SCP.fullmatch(address)
     if scp:
         return _checked("ssh", scp["user"], scp["host"].strip("[]"), _PORTS["ssh"], scp["path"])

@@ -6,10 +6,16 @@ from imagewright.errors import InvalidInput
 from imagewright.remote.repository import Repository, is_repository, parse_repository
 from imagewright.remote.urls import parse_url
 
-__all__ = ["parse_remote"]
+__all__ = ["is_remote", "parse_remote"]
 
 _MOST = 8192
 _SHOWN = 250
+_WEB = ("http://", "https://")
+
+
+def is_remote(text: str) -> bool:
+    """Whether `text` is meant as the address of a context, rather than as the path of one; it may be a bad one."""
+    return text.startswith(_WEB) or is_repository(text)
 
 
 def parse_remote(text: str) -> Repository | str:
@@ -22,7 +28,7 @@ def parse_remote(text: str) -> Repository | str:
     try:
         if is_repository(text):
             return parse_repository(text)
-        if text.startswith(("http://", "https://")):
+        if text.startswith(_WEB):
             parse_url(text)
             return text
     except InvalidInput as error:

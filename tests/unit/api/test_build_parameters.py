@@ -186,3 +186,22 @@ def test_gates() -> None:
     assert request("platform=linux/arm64", ApiVersion((1, 31))).platform is None
     assert request("outputs=x", ApiVersion((1, 39))) == BuildRequest()
     assert isinstance(refusal("outputs=[1]", ApiVersion((1, 40))), Unsupported)
+
+
+@pytest.mark.parametrize("remote", ["http://h/x", "https://h/x.git#v1:d", "git@h:x"])
+def test_contexts_from_elsewhere(remote: str) -> None:
+    assert request(f"remote={quote(remote, safe='')}&dockerfile=D") == BuildRequest(remote=remote, dockerfile="D")
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        *("foo", "file:///x", "ext::sh -c id", "git://h/x#--upload-pack=x", "git://h/x#a:../..", "http://h/\0"),
+        *("http://169.254.169.254 /", "git://h/" + "x" * (64 << 10), "https://-h/x.git", "-x", "[]", "{"),
+    ],
+)
+def test_contexts_from_nowhere(remote: str) -> None:
+    error = refusal(f"remote={quote(remote, safe='')}")
+    assert isinstance(error, InvalidInput)
+    assert "remote" in str(error)
+    assert len(str(error)) < 400

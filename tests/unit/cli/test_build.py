@@ -82,3 +82,21 @@ def test_build_on_a_terminal(directory: str, monkeypatch: pytest.MonkeyPatch) ->
         program.main(["build", "-H", engine.host, directory], standalone_mode=False)
     assert screen.lines[-2].split() == ["✓", "[1/1]", "FROM", "scratch", "0.0s"]
     assert screen.lines[-1] == "Successfully built 0123456789ab"
+
+
+@pytest.mark.parametrize("url", ["https://host.invalid/x", "git://host.invalid/x#v1:d", "github.com/x/y"])
+def test_what_is_elsewhere_is_for_the_engine_to_fetch(url: str) -> None:
+    result, engine = build(Answer(STREAM), url, "-f", "sub/D")
+    assert result.exit_code == 0, result.output
+    assert engine.requests[0].query == {"remote": [url], "dockerfile": ["sub/D"]}
+    assert engine.requests[0].body == b""
+
+
+def test_a_directory_may_have_the_name_of_a_repository(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / "github.com" / "x"
+    directory.mkdir(parents=True)
+    (directory / "Dockerfile").write_text("FROM scratch\n")
+    _, engine = build(Answer(STREAM), "github.com/x")
+    assert engine.requests[0].query == {"dockerfile": ["Dockerfile"]}
+    assert b"FROM scratch" in engine.requests[0].body
