@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imagewright.api.build_outputs import parse_output, parse_tag
 from imagewright.api.build_surroundings import parse_surroundings
 from imagewright.api.go_json import decode
 from imagewright.api.query import Query
@@ -33,10 +34,11 @@ _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What a client asks for: `quiet` is about the answer, the rest about the build."""
+    """What a client asks for: `quiet` and `files` (a tar of the files is the answer) are about the answer."""
 
     request: BuildRequest
     quiet: bool
+    files: bool = False
 
 
 def parse_build(
@@ -50,9 +52,11 @@ def parse_build(
     """Return what the parameters ask for; `machine` is what builds are for, `credentials` what registries may see.
 
     `experimental` is whether the daemon does what the engine calls so. Raises `InvalidInput` or `NotFound` for what
-    cannot be, in the order in which the engine looks at the parameters, then `Unsupported`, which names the parameter, for what imagewright does not do.
+    cannot be, in the order in which the engine looks at the parameters, then `Unsupported`, which names the parameter,
+    for what imagewright does not do.
     """
-    _check_resources(query, version)
+    output = parse_output(query, version)
+    _check_isolation(query)
     surroundings = parse_surroundings(query)
     build_args = _json(query, "buildargs", "map[string]*string", "error reading build args: ") or {}
     labels = _json(query, "labels", "map[string]string", "error reading labels: ") or {}
@@ -62,11 +66,11 @@ def parse_build(
         raise InvalidInput("squash is only supported with experimental mode")
     tags = _tags(query.get_all("t"))
     platform = parse_platform(query, version, machine)
-    _check_supported(query, version)
+    _check_supported(query)
     force_remove = query.boolean("forcerm")
     request = BuildRequest(
         dockerfile=query.get("dockerfile"),
-        tags=tags,
+        tags=tuple(dict.fromkeys((*tags, *output.tags))),
         target=query.get("target"),
         build_args=build_args,
         labels=labels,
@@ -80,7 +84,7 @@ def parse_build(
         pull=query.boolean("pull"),
         keychain=credentials.get,
     )
-    return BuildOptions(request, query.boolean("q"))
+    return BuildOptions(request, query.boolean("q"), files=output.files)
 
 
 def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Platform | None:
@@ -99,9 +103,7 @@ def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Plat
     return platform
 
 
-def _check_resources(query: Query, version: ApiVersion) -> None:
-    if version.at_least(1, 40):
-        _json(query, "outputs", "[]any")
+def _check_isolation(query: Query) -> None:
     if query.get("isolation").lower() not in {"", "default"}:
         raise InvalidInput(f'Unsupported isolation: "{query.get("isolation")}"')
     if "securityopt" in query.values:
@@ -121,13 +123,7 @@ def _check_builder(query: Query) -> None:
 
 
 def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
-    tags: dict[Reference, None] = {}
-    for name in filter(None, names):
-        reference = Reference.parse(name)
-        if reference.digest is not None:
-            raise InvalidInput("build tag cannot contain a digest")
-        tags[reference.with_default_tag()] = None
-    return tuple(tags)
+    return tuple(parse_tag(name, "t") for name in names if name)
 
 
 def _network(mode: str) -> Network:
@@ -162,13 +158,10 @@ _HARMLESS: dict[str, Callable[[Query, str], bool]] = {
     "remote": _blank,
     "session": _blank,
     "cachefrom": _nothing,
-    "outputs": _nothing,
 }
 
 
-def _check_supported(query: Query, version: ApiVersion) -> None:
+def _check_supported(query: Query) -> None:
     for name, harmless in _HARMLESS.items():
-        if name == "outputs" and not version.at_least(1, 40):
-            continue
         if not harmless(query, name):
             raise Unsupported(f"the build parameter {name} is not supported yet")

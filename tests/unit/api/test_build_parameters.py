@@ -112,11 +112,11 @@ def test_networks(mode: str, network: str) -> None:
         ("ulimits=x", "error reading ulimit settings: invalid character 'x' looking for beginning of value"),
         ("cachefrom=x", "cachefrom: invalid character 'x' looking for beginning of value"),
         ("outputs=x", "outputs: invalid character 'x' looking for beginning of value"),
-        ("t=UPPER:1", "invalid reference format: repository name must be lowercase"),
-        ("t=a+b", "invalid reference format"),
-        ("t=a:", "invalid reference format"),
-        (f"t=a@sha256:{'0' * 64}", "build tag cannot contain a digest"),
-        (f"t={'a' * 64}", f"invalid repository name ({'a' * 64}), cannot specify 64-byte hexadecimal strings"),
+        ("t=UPPER:1", "t: invalid reference format: repository name must be lowercase"),
+        ("t=a+b", "t: invalid reference format"),
+        ("t=a:", "t: invalid reference format"),
+        (f"t=a@sha256:{'0' * 64}", "t: build tag cannot contain a digest"),
+        (f"t={'a' * 64}", f"t: invalid repository name ({'a' * 64}), cannot specify 64-byte hexadecimal strings"),
         ("shmsize=abc", 'shmsize: strconv.ParseInt: parsing "abc": invalid syntax'),
         ("shmsize=1.5", 'shmsize: strconv.ParseInt: parsing "1.5": invalid syntax'),
         ("isolation=foo", 'Unsupported isolation: "foo"'),
@@ -142,7 +142,6 @@ def test_what_cannot_be(text: str, message: str) -> None:
         ("remote", "http://x"),
         ("session", "abc"),
         ("cachefrom", '["x"]'),
-        ("outputs", "[{}]"),
     ],
 )
 def test_what_is_not_there_yet_is_named(name: str, value: str) -> None:
@@ -180,4 +179,4 @@ def test_spellings_of_this_machine(text: str) -> None:
 def test_gates() -> None:
     assert request("platform=linux/arm64", ApiVersion((1, 31))).platform is None
     assert request("outputs=x", ApiVersion((1, 39))) == BuildRequest()
-    assert isinstance(refusal("outputs=[1]", ApiVersion((1, 40))), Unsupported)
+    assert isinstance(refusal("outputs=[1]", ApiVersion((1, 40))), InvalidInput)
