@@ -29,6 +29,35 @@ _NETWORKS: Mapping[str, Network] = {
     "none": "none",
     "host": "host",
 }
+# Those that Go knows; alone, another word is no platform.
+_ARCHITECTURES = frozenset(
+    [
+        "386",
+        "amd64",
+        "amd64p32",
+        "arm",
+        "armbe",
+        "arm64",
+        "arm64be",
+        "ppc64",
+        "ppc64le",
+        "loong64",
+        "mips",
+        "mipsle",
+        "mips64",
+        "mips64le",
+        "mips64p32",
+        "mips64p32le",
+        "ppc",
+        "riscv",
+        "riscv64",
+        "s390",
+        "s390x",
+        "sparc",
+        "sparc64",
+        "wasm",
+    ]
+)
 _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
 
@@ -90,7 +119,8 @@ def parse_build(
 def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Platform | None:
     """Return the platform that a request names, None if it names none or speaks a version that cannot.
 
-    Raises `InvalidInput` for what names none, `Unsupported` for another than the `machine`'s.
+    What it leaves out is the `machine`'s. Raises `InvalidInput` for what names none, and for images that are not for
+    Linux.
     """
     text = query.get("platform")
     if not (text and version.at_least(1, 32)):
@@ -98,8 +128,10 @@ def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Plat
     platform = Platform.parse(text, default=machine)
     if (platform.architecture, platform.variant) in _SAME_MACHINE:
         platform = Platform(platform.os, platform.architecture)
-    if platform != machine:
-        raise Unsupported(f"the platform {platform} is not supported yet: images are built for {machine}")
+    if "/" not in text and platform.os == machine.os and platform.architecture not in _ARCHITECTURES:
+        raise InvalidInput(f'"{text[:100]}": unknown operating system or architecture: invalid argument')
+    if platform.os != "linux":
+        raise InvalidInput(f"operating system is not supported: platform={platform}")
     return platform
 
 
@@ -128,7 +160,9 @@ def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
 
 def _network(mode: str) -> Network:
     if mode.startswith("container:"):
-        raise Unsupported("the build parameter networkmode=container:... is not supported yet")
+        # Containers of builds do not run once they can be named.
+        name = mode.removeprefix("container:")
+        raise NotFound(f"No such container: {name[:200]}") if name else InvalidInput('invalid name or ID supplied: ""')
     if mode not in _NETWORKS:
         raise NotFound(f"network {mode} not found")
     return _NETWORKS[mode]

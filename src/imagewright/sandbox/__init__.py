@@ -10,6 +10,7 @@ from imagewright.sandbox.doctor import Finding, probe
 from imagewright.sandbox.limits import check_limits
 from imagewright.sandbox.request import Channel, Limits, Network, OutputSink, RunRequest, Ulimit
 from imagewright.sandbox.run import Sandbox
+from imagewright.sandbox.runtime import architecture
 from imagewright.sandbox.unpacking import unpack
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "RunRequest",
     "Sandbox",
     "Ulimit",
+    "architecture",
     "capture",
     "check_limits",
     "probe",

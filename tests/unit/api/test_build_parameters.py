@@ -121,6 +121,9 @@ def test_networks(mode: str, network: str) -> None:
         ("shmsize=1.5", 'shmsize: strconv.ParseInt: parsing "1.5": invalid syntax'),
         ("isolation=foo", 'Unsupported isolation: "foo"'),
         ("platform=foo/bar/baz/qux", '"foo/bar/baz/qux": cannot parse platform specifier: invalid argument'),
+        ("platform=foo", '"foo": unknown operating system or architecture: invalid argument'),
+        ("platform=windows", "operating system is not supported: platform=windows/amd64"),
+        ("networkmode=container:", 'invalid name or ID supplied: ""'),
         ("version=3", 'invalid version "3"'),
         ("squash=1", "squash is only supported with experimental mode"),
         ("securityopt=", "The daemon on this platform does not support setting security options on build"),
@@ -154,9 +157,6 @@ def test_what_is_not_there_yet_is_named(name: str, value: str) -> None:
     ("text", "message"),
     [
         ("version=2", "the build parameter version=2 (BuildKit) is not supported yet"),
-        ("networkmode=container:x", "the build parameter networkmode=container:... is not supported yet"),
-        ("platform=linux/arm64", "the platform linux/arm64 is not supported yet: images are built for linux/amd64"),
-        ("platform=windows", "the platform windows/amd64 is not supported yet: images are built for linux/amd64"),
     ],
 )
 def test_other_things_that_are_not_there_yet(text: str, message: str) -> None:
@@ -169,6 +169,22 @@ def test_networks_that_are_not_there() -> None:
     error = refusal("networkmode=nope")
     assert isinstance(error, NotFound)
     assert str(error) == "network nope not found"
+    error = refusal("networkmode=container:x")
+    assert isinstance(error, NotFound)
+    assert str(error) == "No such container: x"
+
+
+@pytest.mark.parametrize(
+    ("text", "platform"),
+    [
+        ("linux/arm64", Platform("linux", "arm64")),
+        ("arm", Platform("linux", "arm")),
+        ("linux/arm/v7", Platform("linux", "arm", "v7")),
+        ("linux/anything", Platform("linux", "anything")),
+    ],
+)
+def test_other_platforms(text: str, platform: Platform) -> None:
+    assert request(f"platform={text}").platform == platform
 
 
 @pytest.mark.parametrize("text", ["linux", "amd64", "x86_64", "linux/amd64", "linux/amd64/v1", "Linux/x86-64"])
