@@ -31,32 +31,8 @@ _NETWORKS: Mapping[str, Network] = {
 }
 # Those that Go knows; alone, another word is no platform.
 _ARCHITECTURES = frozenset(
-    [
-        "386",
-        "amd64",
-        "amd64p32",
-        "arm",
-        "armbe",
-        "arm64",
-        "arm64be",
-        "ppc64",
-        "ppc64le",
-        "loong64",
-        "mips",
-        "mipsle",
-        "mips64",
-        "mips64le",
-        "mips64p32",
-        "mips64p32le",
-        "ppc",
-        "riscv",
-        "riscv64",
-        "s390",
-        "s390x",
-        "sparc",
-        "sparc64",
-        "wasm",
-    ]
+    "386 amd64 amd64p32 arm armbe arm64 arm64be ppc ppc64 ppc64le loong64 mips mipsle mips64 mips64le "  # noqa: SIM905
+    "mips64p32 mips64p32le riscv riscv64 s390 s390x sparc sparc64 wasm".split()
 )
 _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
