@@ -12,9 +12,10 @@ import pytest
 from imagewright.engine import BuildRequest, Engine, Limits, Surroundings, Ulimit
 from imagewright.errors import ImagewrightError, RunFailed
 from imagewright.events import ContainerStarted
+from imagewright.oci import Platform
 from imagewright.sandbox.cgroups import find_hierarchies
 from support.bases import busybox_base
-from support.builder import context
+from support.builder import Member, context
 from support.engines import Log, build, leftovers, reference
 
 pytestmark = pytest.mark.privileged
@@ -180,6 +181,18 @@ def test_limits_are_looked_at_by_the_first_step_that_needs_a_container(engine: E
         build(engine, "FROM busybox\nCOPY Dockerfile /limits\nENV LIMITED=1\n", request=request, log=log)
     assert not [event for event in log.events if isinstance(event, ContainerStarted)]
     assert engine.containers() == []
+
+
+def test_a_program_for_another_machine(engine: Engine) -> None:
+    # As much of an ELF header as says that it is for AArch64, or for a machine that is not this one.
+    program = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\2\0" + b"\xb7\0" + bytes(4096)
+    files = {"program": Member(program, mode=0o755)}
+    request = BuildRequest(platform=Platform("linux", "s390x"), force_remove=True)
+    image = build(engine, "FROM scratch\nCOPY program /\n", files, request=request)
+    assert engine.inspect(str(image)).config.architecture == "s390x"
+    with pytest.raises(RunFailed, match=r"code: 1: the program cannot run on this machine, which is linux/") as raised:
+        build(engine, 'FROM scratch\nCOPY program /\nRUN ["/program"]\n', files, request=request)
+    assert raised.value.exit_code == 1
 
 
 def test_limits_are_no_part_of_the_cache_key(engine: Engine) -> None:

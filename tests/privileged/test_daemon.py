@@ -1,5 +1,6 @@
 """The daemon as a program: what it answers to bad input, and what is left after it is killed."""
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -21,6 +22,8 @@ from support.engines import leftovers, processes
 from support.unixhttp import UnixConnection, request
 
 pytestmark = pytest.mark.privileged
+
+_PARENT = "imagewright-test-kill"
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +109,25 @@ def test_nothing_is_left_after_a_kill_in_the_middle_of_a_run(tmp_path: Path) -> 
         _import_base(running)
         _build(running, context("FROM busybox\nRUN echo kept > /kept\n"), "t=kept")
         data = context("FROM busybox\nRUN echo a > /a\nRUN echo running; sleep 4321\n")
-        thread = threading.Thread(target=_build_until_cut, args=(running, data))
-        thread.start()
+        elsewhere = context("FROM busybox\nRUN sleep 4322\n")
+        limits = f"memory=67108864&cgroupparent={_PARENT}"
+        threads = [
+            threading.Thread(target=_build_until_cut, args=(running, data)),
+            threading.Thread(target=_build_until_cut, args=(running, elsewhere, limits)),
+        ]
+        for thread in threads:
+            thread.start()
         _wait_for("sleep 4321")
+        _wait_for("sleep 4322")
         os.kill(running.process.pid, signal.SIGKILL)
         running.process.wait()
-        thread.join()
+        for thread in threads:
+            thread.join()
+    assert len(_cgroups(running.data_root, below=_PARENT)) >= 1
     with daemon(str(tmp_path)) as running:
-        assert not [line for line in processes() if "sleep 4321" in line]
+        assert not [line for line in processes() if "sleep 4321" in line or "sleep 4322" in line]
+        assert _cgroups(running.data_root, below=_PARENT) == []
+        _remove_parents()
         assert leftovers(running.data_root) == []
         assert _cgroups(running.data_root) == []
         names = [tag for image in _images(running) for tag in image["RepoTags"]]
@@ -124,10 +138,10 @@ def test_nothing_is_left_after_a_kill_in_the_middle_of_a_run(tmp_path: Path) -> 
         assert (status, "error" in messages[-1]) == (200, False)
 
 
-def _build_until_cut(running: Daemon, data: bytes) -> None:
+def _build_until_cut(running: Daemon, data: bytes, query: str = "") -> None:
     connection = UnixConnection(running.socket)
     try:
-        connection.request("POST", "/build?t=never", data)
+        connection.request("POST", f"/build?t=never&{query}", data)
         with connection.getresponse() as response:
             response.read()
     except (OSError, http.client.HTTPException):
@@ -162,8 +176,17 @@ def _check_export(running: Daemon, image: object) -> None:
         assert blobs >= 3
 
 
-def _cgroups(data_root: str) -> list[Path]:
-    """Return the control groups of the sandbox at `data_root`, which are named after it."""
+def _cgroups(data_root: str, *, below: str = "") -> list[Path]:
+    """Return the control groups of the sandbox at `data_root`, which are named after it, that are in `below`."""
     name = hashlib.sha256(f"{data_root}/run".encode()).hexdigest()[:12]
-    tops = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]
-    return [path for top in tops if top.is_dir() for path in top.glob(f"imagewright-{name}*")]
+    return [path for top in _hierarchies() for path in (top / below).glob(f"imagewright-{name}*")]
+
+
+def _hierarchies() -> list[Path]:
+    return [top for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()) if top.is_dir()]
+
+
+def _remove_parents() -> None:
+    for top in _hierarchies():
+        with contextlib.suppress(FileNotFoundError):
+            (top / _PARENT).rmdir()

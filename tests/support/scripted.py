@@ -20,6 +20,7 @@ class Answer:
     body: bytes = b""
     status: int = 200
     early: bool = False
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
         self.script.requests.append(Request(self.command, url.path, query, body))
         self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)

@@ -3,10 +3,11 @@
 Clients send parameters at their default values all the time, so those are accepted even where a parameter is not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imagewright.api.build_outputs import parse_output, parse_tag
 from imagewright.api.build_surroundings import parse_surroundings
 from imagewright.api.go_json import decode
 from imagewright.api.query import Query
@@ -29,15 +30,21 @@ _NETWORKS: Mapping[str, Network] = {
     "none": "none",
     "host": "host",
 }
+# Those that Go knows; alone, another word is no platform.
+_ARCHITECTURES = frozenset(
+    "386 amd64 amd64p32 arm armbe arm64 arm64be ppc ppc64 ppc64le loong64 mips mipsle mips64 mips64le "  # noqa: SIM905
+    "mips64p32 mips64p32le riscv riscv64 s390 s390x sparc sparc64 wasm".split()
+)
 _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What a client asks for: `quiet` is about the answer, the rest about the build."""
+    """What a client asks for: `quiet` and `files` (a tar of the files is the answer) are about the answer."""
 
     request: BuildRequest
     quiet: bool
+    files: bool = False
 
 
 def parse_build(
@@ -54,7 +61,8 @@ def parse_build(
     cannot be, in the order in which the engine looks at the parameters, then `Unsupported`, which names the parameter,
     for what imagewright does not do.
     """
-    _check_resources(query, version)
+    output = parse_output(query, version)
+    _check_isolation(query)
     surroundings = parse_surroundings(query)
     build_args = _json(query, "buildargs", "map[string]*string", "error reading build args: ") or {}
     labels = _json(query, "labels", "map[string]string", "error reading labels: ") or {}
@@ -64,12 +72,12 @@ def parse_build(
         raise InvalidInput("squash is only supported with experimental mode")
     tags = _tags(query.get_all("t"))
     platform = parse_platform(query, version, machine)
-    _check_supported(query, version)
+    _check_supported(query)
     force_remove = query.boolean("forcerm")
     request = BuildRequest(
         remote=_remote(query),
         dockerfile=query.get("dockerfile"),
-        tags=tags,
+        tags=tuple(dict.fromkeys((*tags, *output.tags))),
         target=query.get("target"),
         build_args=build_args,
         labels=labels,
@@ -85,13 +93,14 @@ def parse_build(
         explain=query.boolean("explain"),
         keychain=credentials.get,
     )
-    return BuildOptions(request, query.boolean("q"))
+    return BuildOptions(request, query.boolean("q"), files=output.files)
 
 
 def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Platform | None:
     """Return the platform that a request names, None if it names none or speaks a version that cannot.
 
-    Raises `InvalidInput` for what names none, `Unsupported` for another than the `machine`'s.
+    What it leaves out is the `machine`'s. Raises `InvalidInput` for what names none, and for images that are not for
+    Linux.
     """
     text = query.get("platform")
     if not (text and version.at_least(1, 32)):
@@ -99,14 +108,14 @@ def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Plat
     platform = Platform.parse(text, default=machine)
     if (platform.architecture, platform.variant) in _SAME_MACHINE:
         platform = Platform(platform.os, platform.architecture)
-    if platform != machine:
-        raise Unsupported(f"the platform {platform} is not supported yet: images are built for {machine}")
+    if "/" not in text and platform.os == machine.os and platform.architecture not in _ARCHITECTURES:
+        raise InvalidInput(f'"{text[:100]}": unknown operating system or architecture: invalid argument')
+    if platform.os != "linux":
+        raise InvalidInput(f"operating system is not supported: platform={platform}")
     return platform
 
 
-def _check_resources(query: Query, version: ApiVersion) -> None:
-    if version.at_least(1, 40):
-        _json(query, "outputs", "[]any")
+def _check_isolation(query: Query) -> None:
     if query.get("isolation").lower() not in {"", "default"}:
         raise InvalidInput(f'Unsupported isolation: "{query.get("isolation")}"')
     if "securityopt" in query.values:
@@ -126,13 +135,7 @@ def _check_builder(query: Query) -> None:
 
 
 def _tags(names: tuple[str, ...]) -> tuple[Reference, ...]:
-    tags: dict[Reference, None] = {}
-    for name in filter(None, names):
-        reference = Reference.parse(name)
-        if reference.digest is not None:
-            raise InvalidInput("build tag cannot contain a digest")
-        tags[reference.with_default_tag()] = None
-    return tuple(tags)
+    return tuple(parse_tag(name, "t") for name in names if name)
 
 
 def _remote(query: Query) -> str:
@@ -144,7 +147,9 @@ def _remote(query: Query) -> str:
 
 def _network(mode: str) -> Network:
     if mode.startswith("container:"):
-        raise Unsupported("the build parameter networkmode=container:... is not supported yet")
+        # Containers of builds do not run once they can be named.
+        name = mode.removeprefix("container:")
+        raise NotFound(f"No such container: {name[:200]}") if name else InvalidInput('invalid name or ID supplied: ""')
     if mode not in _NETWORKS:
         raise NotFound(f"network {mode} not found")
     return _NETWORKS[mode]
@@ -161,24 +166,6 @@ def _json(query: Query, name: str, go_type: str, prefix: str = "") -> Any:
         raise InvalidInput(f"{prefix or f'{name}: '}{error}") from error
 
 
-def _blank(query: Query, name: str) -> bool:
-    return not any(query.get_all(name))
-
-
-def _nothing(query: Query, name: str) -> bool:
-    return not _json(query, name, "any")
-
-
-# Whether the value of a parameter that imagewright does not have asks for nothing.
-_HARMLESS: dict[str, Callable[[Query, str], bool]] = {
-    "session": _blank,
-    "outputs": _nothing,
-}
-
-
-def _check_supported(query: Query, version: ApiVersion) -> None:
-    for name, harmless in _HARMLESS.items():
-        if name == "outputs" and not version.at_least(1, 40):
-            continue
-        if not harmless(query, name):
-            raise Unsupported(f"the build parameter {name} is not supported yet")
+def _check_supported(query: Query) -> None:
+    if any(query.get_all("session")):
+        raise Unsupported("the build parameter session is not supported yet")

@@ -38,12 +38,13 @@ class Builder(Protocol):
         context: Readable,
         request: BuildRequest = ...,
         *,
+        files: Writable | None = None,
         report: Reporter = ...,
         cancellation: Cancellation | None = None,
     ) -> Digest:
         """Build the image that `request` describes from `context`, a tar stream, and return its id.
 
-        Reads all of `context` before it reports anything.
+        Reads all of `context` before it reports anything. With `files` the image's files are written there as a tar.
         """
         ...
 

@@ -1,6 +1,7 @@
 """RUN: a process on top of the layers so far, and the layer of what it changed."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +16,13 @@ from imagewright.events import Output, Reporter
 from imagewright.filesystem import Layer
 from imagewright.oci import Digest
 from imagewright.plan import RunCommand
-from imagewright.sandbox import OutputSink, RunRequest, capture, check_limits, unpack
+from imagewright.sandbox import Channel, OutputSink, RunRequest, architecture, capture, check_limits, unpack
 from imagewright.store import Store
 
 __all__ = ["Changes", "Runner", "check_surroundings", "left_behind", "run_command"]
+
+_BEGINNING = 8192
+_EXEC_FORMAT = re.compile(rb"exec [^\n]*: exec format error\n")
 
 
 class Runner(Protocol):
@@ -84,16 +88,35 @@ def run_command(
         secret_env=mounted.secret_env,
         insecure=op.insecure,
     )
+    said = _Said(report)
     message = f"The command '{' '.join(op.argv)}' returned a non-zero code"
     try:
-        exit_code = runner.run(
-            request, output=lambda channel, data: report(Output(channel, data)), cancellation=cancellation
-        )
+        exit_code = runner.run(request, output=said, cancellation=cancellation)
     except RunFailed as error:
         raise RunFailed(f"{message}: {error.exit_code}: {error}", exit_code=error.exit_code) from error
     if exit_code:
-        raise RunFailed(f"{message}: {exit_code}", exit_code=exit_code)
+        raise RunFailed(f"{message}: {exit_code}{said.reason()}", exit_code=exit_code)
     return Changes(capture(upper, tree, cancellation=cancellation), upper)
+
+
+class _Said:
+    """Reports what a process writes, and remembers the beginning of it."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self._beginning = b""
+
+    def __call__(self, channel: Channel, data: bytes) -> None:
+        if len(self._beginning) < _BEGINNING:
+            self._beginning += data[:_BEGINNING]
+        self._report(Output(channel, data))
+
+    def reason(self) -> str:
+        """Return what to add to the error of a process that failed."""
+        # What the runtime writes in the place of a program that the kernel does not take.
+        if not _EXEC_FORMAT.fullmatch(self._beginning):
+            return ""
+        return f": the program cannot run on this machine, which is linux/{architecture()}"
 
 
 def check_surroundings(surroundings: Surroundings) -> tuple[tuple[str, str], ...]:

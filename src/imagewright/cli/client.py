@@ -8,6 +8,8 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from imagewright.archive import Writable
+from imagewright.cli.build_query import surroundings_query
 from imagewright.cli.display import Display, MessageFeed
 from imagewright.engine import BuildRequest, ImageQuery, ImageSummary
 from imagewright.errors import (
@@ -32,6 +34,7 @@ _ERRORS: Mapping[int, type[ImagewrightError]] = {
     501: Unsupported,
     503: Unavailable,
 }
+_PIECE = 1 << 20
 _PLACEHOLDERS = {"<none>:<none>", "<none>@<none>"}
 
 
@@ -70,6 +73,16 @@ class Client:
         if image is None:
             raise SystemFailure("the engine did not say what it built")
         return Digest.parse(image)
+
+    def build_files(self, chunks: Iterator[bytes], request: BuildRequest, display: Display, out: Writable) -> None:
+        """Build from the pieces of a tar, and write the image's files to `out` as a tar; `display` shows nothing."""
+        del display
+        parameters = [*_build_parameters(request), ("outputs", json.dumps([{"Type": "tar"}]))]
+        with self._request("POST", "/build", parameters, chunks) as response:
+            if response.getheader("Content-Type") != "application/x-tar":
+                raise Unsupported("the engine does not hand out the files of what it builds")
+            while piece := response.read(_PIECE):
+                out.write(piece)
 
     @contextlib.contextmanager
     def _request(
@@ -153,6 +166,13 @@ def _build_parameters(request: BuildRequest) -> list[tuple[str, str]]:
         parameters.append(("nocache", "1"))
     if request.network_mode != "default":
         parameters.append(("networkmode", request.network_mode))
+    if request.platform is not None:
+        parameters.append(("platform", str(request.platform)))
+    if not request.remove:
+        parameters.append(("rm", "0"))
+    flags = {"forcerm": request.force_remove, "squash": request.squash, "pull": request.pull}
+    parameters.extend((name, "1") for name, wanted in flags.items() if wanted)
+    parameters.extend(surroundings_query(request.surroundings))
     return parameters
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Protocol
 
+from imagewright.archive import Writable
 from imagewright.cancellation import Cancellation
 from imagewright.cli.client import Client, alive
 from imagewright.cli.context import ContextReader
@@ -24,6 +25,9 @@ class Target(Protocol):
     def build(self, chunks: Iterator[bytes], request: BuildRequest, display: Display) -> Digest:
         """Build from the pieces of a tar, showing it on `display`, and return the image id."""
 
+    def build_files(self, chunks: Iterator[bytes], request: BuildRequest, display: Display, out: Writable) -> None:
+        """Build likewise, and write the image's files to `out` as a tar."""
+
     def list_images(self, query: ImageQuery) -> list[ImageSummary]:
         """Return the images that `query` selects."""
 
@@ -36,11 +40,19 @@ class EmbeddedEngine:
 
     def build(self, chunks: Iterator[bytes], request: BuildRequest, display: Display) -> Digest:
         """Build; an interrupt from the keyboard cancels the build, which then raises `Cancelled`."""
+        return self._build(chunks, request, display, None)
+
+    def build_files(self, chunks: Iterator[bytes], request: BuildRequest, display: Display, out: Writable) -> None:
+        """Build likewise, and write the image's files to `out` as a tar."""
+        self._build(chunks, request, display, out)
+
+    def _build(self, chunks: Iterator[bytes], request: BuildRequest, display: Display, out: Writable | None) -> Digest:
         cancellation = Cancellation()
         with _cancelled_by_interrupt(cancellation):
             return self._engine.build(
                 ContextReader(chunks),
                 request,
+                files=out,
                 report=lambda event: show_event(display, event),
                 cancellation=cancellation,
             )

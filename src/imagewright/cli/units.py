@@ -1,10 +1,27 @@
 """Sizes and times as people read them, in the words of the docker program."""
 
-__all__ = ["human_age", "human_size"]
+import re
+
+from imagewright.errors import InvalidInput
+
+__all__ = ["human_age", "human_size", "parse_size"]
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
+
+
+# As the docker program reads it: powers of 1024, whichever way the unit is spelt.
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `64m`, `1.5GiB` or `1024` stands for; raise `InvalidInput` for anything else."""
+    match = _SIZE.fullmatch(text)
+    size = float(match[1]) * 1024 ** " kmgtp".index(match[2].lower() or " ") if match else -1
+    if not 0 <= size < 1 << 63:
+        raise InvalidInput(f"invalid size: {text!r}")
+    return int(size)
 
 
 def human_size(size: int) -> str:

@@ -12,6 +12,7 @@ from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement
 from imagewright.cancellation import Cancellation
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
+from imagewright.engine.exporting import export_files
 from imagewright.engine.finding import find_base
 from imagewright.engine.happenings import Happening, Happenings
 from imagewright.engine.importing import import_image
@@ -121,20 +122,25 @@ class Engine:
         context: Readable,
         request: BuildRequest | None = None,
         *,
+        files: Writable | None = None,
         report: Reporter = ignore,
         cancellation: Cancellation | None = None,
     ) -> Digest:
         """Build an image from `context`, a tar in any compression, and return its id.
 
         All of `context` is read before the first event; none of it where `request` has a `remote`. The image and its
-        tags become visible at the end, or never.
+        tags become visible at the end, or never. Then, with `files`, what a container of it would find is written there
+        as a tar.
         Raises `DockerfileError` with the line, `RunFailed` with the exit code, `Cancelled` soon after `cancellation`
         is cancelled, and others; nothing is left then but the cache entries of the steps that were done.
         """
-        request = request or BuildRequest()
-        image = self._builder.build(context, request, report=report, cancellation=cancellation or Cancellation())
-        for reference in request.tags:
-            self._tell_tagged(image, reference)
+        request, cancellation = request or BuildRequest(), cancellation or Cancellation()
+        with self._store.lease():
+            image = self._builder.build(context, request, report=report, cancellation=cancellation)
+            for reference in request.tags:
+                self._tell_tagged(image, reference)
+            if files is not None:
+                export_files(self._store, image, files, cancellation=cancellation)
         return image
 
     @property

@@ -18,6 +18,7 @@ from imagewright.sandbox.mounts import (
 )
 from imagewright.sandbox.request import Channel, Limits, Network, OutputSink, RunRequest, Ulimit
 from imagewright.sandbox.run import Sandbox
+from imagewright.sandbox.runtime import architecture
 from imagewright.sandbox.unpacking import unpack
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "SecretMount",
     "TemporaryMount",
     "Ulimit",
+    "architecture",
     "capture",
     "check_limits",
     "probe",

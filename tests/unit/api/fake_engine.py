@@ -397,6 +397,7 @@ class FakeEngine:
         context: Readable,
         request: BuildRequest = BuildRequest(),  # noqa: B008 - a value
         *,
+        files: Writable | None = None,
         report: Reporter = ignore,
         cancellation: Cancellation | None = None,
     ) -> Digest:
@@ -409,7 +410,10 @@ class FakeEngine:
             lines = _dockerfile(data, request.dockerfile)
             forget = token.on_cancel(self.cancelled.set)
             try:
-                return self._carry_out(lines, request, report, token)
+                image = self._carry_out(lines, request, report, token)
+                if files is not None:
+                    files.write(b"the files")
+                return image
             finally:
                 forget()
         finally:

@@ -54,6 +54,11 @@ def test_the_result_of_a_stage() -> None:
     assert rendered(events.StageFinished(IMAGE), aux=False) == []
 
 
+def test_the_result_of_squashing() -> None:
+    assert rendered(events.Squashed(IMAGE)) == [{"id": "moby.image.id", "aux": {"ID": str(IMAGE)}}]
+    assert rendered(events.Squashed(IMAGE), aux=False) == []
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [

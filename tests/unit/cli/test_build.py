@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imagewright.cli.main import program
+from support.builder import archive
 from support.scripted import Answer, ScriptedEngine, scripted_engine
 from support.terminal import terminal
 
@@ -100,3 +101,84 @@ def test_a_directory_may_have_the_name_of_a_repository(tmp_path: pathlib.Path, m
     _, engine = build(Answer(STREAM), "github.com/x")
     assert engine.requests[0].query == {"dockerfile": ["Dockerfile"]}
     assert b"FROM scratch" in engine.requests[0].body
+
+
+def test_limits(directory: str) -> None:
+    arguments = (
+        "-m 64m --memory-swap -1 -c 512 --cpuset-cpus 0-1 --cpuset-mems 0 --cpu-period 50000 --cpu-quota 25000 "
+        "--cgroup-parent /a --shm-size 1g --ulimit nofile=100:200 --ulimit core=0 --add-host a:1.2.3.4 --add-host b=::1"
+    )
+    result, engine = build(Answer(STREAM), directory, *arguments.split())
+    assert result.exit_code == 0, result.output
+    query = {name: values for name, values in engine.requests[0].query.items() if name != "dockerfile"}
+    ulimits = json.loads(query.pop("ulimits")[0])
+    assert ulimits == [{"Name": "nofile", "Soft": 100, "Hard": 200}, {"Name": "core", "Soft": 0, "Hard": 0}]
+    assert query == {
+        "memory": [str(64 << 20)],
+        "memswap": ["-1"],
+        "cpushares": ["512"],
+        "cpusetcpus": ["0-1"],
+        "cpusetmems": ["0"],
+        "cpuperiod": ["50000"],
+        "cpuquota": ["25000"],
+        "cgroupparent": ["/a"],
+        "shmsize": [str(1 << 30)],
+        "extrahosts": ["a:1.2.3.4", "b:::1"],
+    }
+
+
+def test_flags(directory: str) -> None:
+    _, engine = build(Answer(STREAM), directory, "--no-rm", "--squash", "--pull", "--platform", "linux/arm/v7")
+    query = engine.requests[0].query
+    assert (query["rm"], query["squash"], query["pull"], query["platform"]) == (["0"], ["1"], ["1"], ["linux/arm/v7"])
+    assert "forcerm" not in query
+    _, engine = build(Answer(STREAM), directory, "--rm", "--force-rm")
+    assert engine.requests[0].query == {"dockerfile": ["Dockerfile"], "forcerm": ["1"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-m", "lots"), "invalid size: 'lots'"),
+        (("--ulimit", "x"), "invalid ulimit argument: 'x'"),
+        (("--add-host", "x"), "bad format for add-host: 'x'"),
+        (("--platform", "a/b/c/d"), "cannot parse platform specifier"),
+        (("-o", "a", "-o", "b"), "multiple outputs are not supported"),
+        (("-o", "a", "--iidfile", "b"), "--iidfile: who asks for files is not told the image id"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_sent(
+    directory: str, arguments: tuple[str, ...], message: str
+) -> None:
+    result, engine = build(Answer(STREAM), directory, *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert engine.requests == []
+
+
+def test_the_file_of_the_id(directory: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "id"
+    build(Answer(STREAM), directory, "--iidfile", str(path))
+    assert path.read_text() == ID
+    build(Answer(FAILURE), directory, "--iidfile", str(path))
+    assert not path.exists()
+
+
+def test_files_go_to_a_directory(directory: str, tmp_path: pathlib.Path) -> None:
+    answer = Answer(archive({"f": "x"}), content_type="application/x-tar")
+    result, engine = build(answer, directory, "-o", str(tmp_path / "out"))
+    assert (result.exit_code, result.stdout) == (0, ""), result.output
+    assert (tmp_path / "out/f").read_text() == "x"
+    assert json.loads(engine.requests[0].query["outputs"][0]) == [{"Type": "tar"}]
+
+
+def test_files_go_to_standard_output(directory: str) -> None:
+    tar = archive({"f": "x"})
+    result, _ = build(Answer(tar, content_type="application/x-tar"), directory, "-o", "-")
+    assert result.stdout_bytes == tar
+
+
+def test_an_engine_that_knows_no_outputs(directory: str, tmp_path: pathlib.Path) -> None:
+    result, _ = build(Answer(STREAM), directory, "-o", f"type=tar,dest={tmp_path}/a.tar")
+    assert (result.exit_code, result.stderr) == (1, "error: the engine does not hand out the files of what it builds\n")
+    assert not (tmp_path / "a.tar").exists()

@@ -1,3 +1,4 @@
+import io
 import os
 import pathlib
 import signal
@@ -6,6 +7,7 @@ from typing import Any, Self, cast
 
 import pytest
 
+from imagewright.archive import Writable
 from imagewright.cancellation import Cancellation
 from imagewright.cli import target
 from imagewright.cli.client import Client
@@ -34,7 +36,15 @@ class SmallEngine:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def build(self, context: Any, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
+    def build(
+        self,
+        context: Any,
+        request: BuildRequest,
+        *,
+        files: Writable | None,
+        report: Reporter,
+        cancellation: Cancellation,
+    ) -> Digest:
         del request
         while data := context.read(2):
             self.context += data
@@ -43,6 +53,8 @@ class SmallEngine:
             os.kill(os.getpid(), signal.SIGINT)
             cancellation.wait(10)
             cancellation.check()
+        if files is not None:
+            files.write(b"the files")
         return IMAGE
 
     def list(self, query: ImageQuery) -> list[Any]:
@@ -59,6 +71,13 @@ def test_embedded_build(tmp_path: pathlib.Path) -> None:
         assert embedded(engine).build(iter([b"abc", b"d"]), BuildRequest(), PlainDisplay(out)) == IMAGE
     assert engine.context == b"abcd"
     assert (tmp_path / "out").read_text() == " ---> Using cache\n"
+
+
+def test_embedded_build_of_files(tmp_path: pathlib.Path) -> None:
+    files = io.BytesIO()
+    with (tmp_path / "out").open("wb") as out:
+        embedded(SmallEngine()).build_files(iter([]), BuildRequest(), PlainDisplay(out), files)
+    assert files.getvalue() == b"the files"
 
 
 def test_interrupt_cancels_the_build(tmp_path: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from imagewright.cli.units import human_age, human_size
+from imagewright.cli.units import human_age, human_size, parse_size
+from imagewright.errors import InvalidInput
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -45,3 +46,27 @@ def test_sizes(size: int, text: str) -> None:
 )
 def test_ages(seconds: float, text: str) -> None:
     assert human_age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("1024", 1024),
+        ("44b", 44),
+        ("64m", 64 << 20),
+        ("64M", 64 << 20),
+        ("64mb", 64 << 20),
+        ("64 MiB", 64 << 20),
+        ("1.5g", 3 << 29),
+        ("2TB", 2 << 40),
+    ],
+)
+def test_sizes_that_people_write(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "m", "64x", "-1", "1e3", " 1", "9" * 30, "9000000p", "1.m"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(InvalidInput, match="invalid size"):
+        parse_size(text)

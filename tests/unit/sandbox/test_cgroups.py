@@ -83,3 +83,21 @@ def test_groups_by_the_beginning_of_their_names(tmp_path: Path) -> None:
     group(tmp_path, "2/a-x")
     group(tmp_path, "2/a-y")
     assert hierarchies.find("/a-") == {"/a-x", "/a-y"}
+
+
+def test_memory_kills(tmp_path: Path) -> None:
+    legacy = Hierarchies(((str(tmp_path), frozenset({"memory"})),), "/nowhere")
+    (group(tmp_path, "one") / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    assert legacy.memory_kills("/one") == 2
+    unified = Hierarchies((), str(tmp_path))
+    (group(tmp_path, "two") / "memory.events").write_text("low 0\nmax 9\noom 3\noom_kill 1\noom_group_kill 0\n")
+    assert unified.memory_kills("/two") == 1
+    assert unified.memory_kills("/gone") == 0
+
+
+def test_what_is_available(tmp_path: Path) -> None:
+    (tmp_path / "cpuset.cpus").write_text("0-3\n")
+    (tmp_path / "cpuset.mems.effective").write_text("0\n")
+    assert Hierarchies(((str(tmp_path), frozenset({"cpuset"})),), "").available("cpus") == "0-3"
+    assert Hierarchies((), str(tmp_path)).available("mems") == "0"
+    assert Hierarchies((), str(tmp_path)).available("cpus") == ""

@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 
 from imagewright.errors import SystemFailure
-from imagewright.sandbox.runtime import MARKER, architecture, environment, failure_text, find_runtime, run_arguments
+from imagewright.sandbox.runtime import (
+    MARKER,
+    architecture,
+    environment,
+    failure_text,
+    find_runtime,
+    keeps_cgroups,
+    run_arguments,
+)
 
 
 def test_failure_text_has_the_reason_and_no_host_path() -> None:
@@ -47,6 +55,16 @@ def test_what_programs_are_started_with(monkeypatch: pytest.MonkeyPatch) -> None
         "--pid-file=/b/pid",
         "id",
     ]
+    assert run_arguments("/r", "/s", "/b", "id", keep=True)[4:6] == ["run", "--keep"]
+
+
+@pytest.mark.parametrize(("text", "keeps"), [("--keep  do not delete", True), ("--bundle", False)])
+def test_whether_a_runtime_can_leave_control_groups(tmp_path: Path, text: str, keeps: bool) -> None:
+    program = tmp_path / "runtime"
+    program.write_text(f"#!/bin/sh\necho '{text}'\n")
+    program.chmod(0o755)
+    assert keeps_cgroups(str(program)) is keeps
+    assert not keeps_cgroups(str(tmp_path / "missing"))
 
 
 def test_architecture_is_oci_s_name() -> None:

@@ -15,7 +15,7 @@ from imagewright.api.messages import Messages, line
 from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
 from imagewright.errors import Cancelled, RunFailed
-from imagewright.events import Event
+from imagewright.events import Event, Output, StepStarted
 from imagewright.oci import Platform
 from imagewright.registry import parse_config_header
 
@@ -23,6 +23,8 @@ __all__ = ["build", "last_words"]
 
 _AUX_SINCE = (1, 30)
 _LOG_IN_MEMORY = 1 << 20
+# How much of what a RUN wrote an error has, in bytes.
+_TAIL = 4096
 
 
 async def build(call: Call) -> web.StreamResponse:
@@ -30,8 +32,13 @@ async def build(call: Call) -> web.StreamResponse:
     machine = Platform("linux", call.service.facts.architecture)
     credentials = parse_config_header(call.request.headers.get("X-Registry-Config", ""))
     options = parse_build(call.query, call.version, machine, credentials, experimental=call.service.experimental)
-    work = _quiet if options.quiet else _loud
     async with call.service.gate.passing(call):
+        if options.files:
+            # What goes wrong is told instead of the files, or cuts them off.
+            return await stream(
+                call, lambda job: _files(call, options, job), content_type="application/x-tar", last_words=None
+            )
+        work = _quiet if options.quiet else _loud
         return await stream(
             call,
             lambda job: work(call, options, job),
@@ -77,6 +84,26 @@ def _quiet(call: Call, options: BuildOptions, job: Job) -> None:
                 _replay(log, job)
             raise
     job.answer.write(line(wire.stream_message(f"{image}\n")))
+
+
+def _files(call: Call, options: BuildOptions, job: Job) -> None:
+    """Write the image's files; the error of a RUN has the end of what it wrote."""
+    tail = b""
+
+    def report(event: Event) -> None:
+        nonlocal tail
+        if isinstance(event, StepStarted):
+            tail = b""
+        elif isinstance(event, Output):
+            tail = (tail + event.data)[-_TAIL:]
+
+    try:
+        call.engine.build(job.body, options.request, files=job.answer, report=report, cancellation=job.cancellation)
+    except RunFailed as error:
+        if not tail:
+            raise
+        text = tail.decode(errors="replace").rstrip()
+        raise RunFailed(f"{error}; it wrote:\n{text}", exit_code=error.exit_code) from error
 
 
 def _replay(log: IO[bytes], job: Job) -> None:

@@ -102,7 +102,7 @@ def test_a_run_that_fails_ends_the_stream(daemon: FakeDaemon) -> None:
         (context("FROM scratch\nFOO"), "", "dockerfile parse error line 2: unknown instruction: FOO"),
         (b"", "", "Cannot locate specified Dockerfile: Dockerfile"),
         (context("FROM scratch"), "dockerfile=nope", "Cannot locate specified Dockerfile: nope"),
-        (context("FROM scratch"), "t=UPPER", "invalid reference format: repository name must be lowercase"),
+        (context("FROM scratch"), "t=UPPER", "t: invalid reference format: repository name must be lowercase"),
     ],
 )
 def test_errors_before_the_stream(daemon: FakeDaemon, body: bytes, query: str, message: str) -> None:
@@ -153,3 +153,22 @@ def test_headers_say_nothing_about_the_body(daemon: FakeDaemon, headers: dict[st
 
 def test_intermediate_images_are_named(daemon: FakeDaemon) -> None:
     assert f" ---> {digest('RUN echo a').short}\n" in daemon.build("RUN echo a").streamed
+
+
+FILES = "outputs=%5B%7B%22Type%22%3A%22tar%22%7D%5D"
+
+
+def test_files_are_the_answer(daemon: FakeDaemon) -> None:
+    reply = daemon.build("FROM scratch\nRUN echo hi", f"{FILES}&t=a")
+    assert (reply.status, reply.headers["Content-Type"], reply.body) == (200, "application/x-tar", b"the files")
+    assert daemon.engine.images
+
+
+def test_a_failure_is_the_answer_instead_of_files(daemon: FakeDaemon) -> None:
+    reply = daemon.build("FROM scratch\nRUN echo before\nENV A=1\nRUN echo hi\nRUN exit 3", FILES)
+    assert reply.status == 500
+    assert json.loads(reply.body)["message"] == "The command '/bin/sh -c exit 3' returned a non-zero code: 3"
+
+
+def test_old_clients_get_messages(daemon: FakeDaemon) -> None:
+    assert daemon.build("FROM scratch", FILES, prefix="/v1.39").headers["Content-Type"] == "application/json"

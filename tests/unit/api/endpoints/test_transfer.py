@@ -102,9 +102,9 @@ def test_import_of_garbage(daemon: FakeDaemon) -> None:
         (f"fromSrc=-&repo=a@sha256:{'0' * 64}", 400, "cannot import digest reference"),
         ("fromSrc=-&repo=a&tag=b/c", 400, "invalid tag format"),
         (
-            "fromSrc=-&platform=linux/s390x",
-            501,
-            "the platform linux/s390x is not supported yet: images are built for linux/amd64",
+            "fromSrc=-&platform=windows/amd64",
+            400,
+            "operating system is not supported: platform=windows/amd64",
         ),
     ],
 )
