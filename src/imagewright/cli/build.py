@@ -11,7 +11,9 @@ import click
 
 from imagewright.cli.context import open_context
 from imagewright.cli.display import Display, PlainDisplay
+from imagewright.cli.keychain import UserKeychain
 from imagewright.cli.options import engine_options, parse_assignment
+from imagewright.cli.registry_options import RegistryOptions, registry_options
 from imagewright.cli.target import open_target
 from imagewright.engine import BuildRequest
 from imagewright.reference import Reference
@@ -27,9 +29,11 @@ __all__ = ["command"]
 @click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Set an ARG; may be repeated.")
 @click.option("--label", "labels", multiple=True, metavar="NAME[=VALUE]", help="Label the image; may be repeated.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
+@click.option("--pull", is_flag=True, help="Ask the registry for images that are here, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the image id, and the steps if they fail.")
 @click.option("--network", type=click.Choice(["default", "none", "host"]), default="default", help="Network of RUN.")
 @engine_options
+@registry_options
 def command(
     *,
     directory: str,
@@ -39,10 +43,14 @@ def command(
     build_args: Sequence[str],
     labels: Sequence[str],
     no_cache: bool,
+    pull: bool,
     quiet: bool,
     network: Literal["default", "none", "host"],
     host: str | None,
     data_root: str | None,
+    mirrors: Sequence[str],
+    insecure: Sequence[str],
+    certificates: str | None,
 ) -> None:
     """Build an image from a Dockerfile and the directory DIR."""
     context = open_context(directory, dockerfile)
@@ -54,8 +62,11 @@ def command(
         labels={name: value or "" for name, value in map(parse_assignment, labels)},
         no_cache=no_cache,
         network_mode=network,
+        pull=pull,
+        keychain=UserKeychain(),
     )
-    with open_target(host, data_root) as engine, _display(quiet=quiet) as display:
+    registries = RegistryOptions(mirrors=mirrors, insecure=insecure, certificates=certificates)
+    with open_target(host, data_root, registries) as engine, _display(quiet=quiet) as display:
         image = engine.build(context.chunks(), request, display)
     if quiet:
         click.echo(str(image))
