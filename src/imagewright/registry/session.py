@@ -8,7 +8,7 @@ from imagewright.cancellation import Cancellation
 from imagewright.errors import Forbidden, ImagewrightError, InvalidInput, SystemFailure, Unavailable
 from imagewright.reference import DEFAULT_REGISTRY
 from imagewright.registry.addresses import Location, Origin, is_loopback, parse_location, parse_registry
-from imagewright.registry.authentication import Authenticator, Endpoint
+from imagewright.registry.authentication import Authenticator, Endpoint, covers
 from imagewright.registry.challenges import Challenge, parse_challenges
 from imagewright.registry.credentials import Keychain, registry_host
 from imagewright.registry.failures import Answer, Broken, answer_error, read_answer, retry_after
@@ -167,13 +167,17 @@ class Session:
                     sent["Authorization"] = authorization
             response = self._follow(endpoint, method, location, sent, payload=payload, cancellation=cancellation)
             if response.status != http.HTTPStatus.UNAUTHORIZED or response.location.origin != endpoint.origin:
+                self.authenticator.accept(sent.get("Authorization", ""))
                 break
             challenge = self.authenticator.learn(
                 endpoint, parse_challenges(response.headers.getlist("WWW-Authenticate"))
             )
-            wider = scopes | frozenset((challenge.parameters.get("scope", "") if challenge else "").split())
+            told = frozenset((challenge.parameters.get("scope", "") if challenge else "").split())
+            wider = scopes if covers(scopes, told) else scopes | told
             before = sent.get("Authorization", "")
-            better = better or wider != scopes or not before
+            # https://www.rfc-editor.org/rfc/rfc6750#section-3.1: such a token is good, and another is no better.
+            lacking = challenge is not None and challenge.parameters.get("error") == "insufficient_scope"
+            better = (better and not lacking) or wider != scopes or not before
             if challenge is None or attempt == _AUTH_ATTEMPTS or not better:
                 break
             if not self._hopeful(endpoint, challenge, before):

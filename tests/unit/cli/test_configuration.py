@@ -53,8 +53,8 @@ def test_what_is_not_there_is_absent(tmp_path: Path) -> None:
             {"registry-mirrors": ["http://a"]},
             {"registry_mirrors": ("http://b/",)},
             (
-                "the following directives are specified both as a flag and in the configuration file: registry-mirrors: "
-                "(from flag: [http://b/], from file: [http://a])"
+                "the following directives are specified both as a flag and in the configuration file: "
+                "registry-mirrors: (from flag: [http://b/], from file: [http://a])"
             ),
         ),
         (
