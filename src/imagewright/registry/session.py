@@ -1,6 +1,7 @@
 """Requests to registries as they have to be made: authenticated, redirected with care, repeated with patience."""
 
 import http
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -45,14 +46,19 @@ class Session:
         self.settings = transport.settings
         self._endpoints = endpoints
         self._sleep = sleep
+        # Threads that begin at the same time find a registry out once.
+        self._probing = threading.Lock()
         self.authenticator = Authenticator(transport, keychain, self._ask_realm)
 
     def origin_endpoint(self, registry: str, cancellation: Cancellation | None = None) -> Endpoint:
         """Return where the registry named `registry` (as in `Reference`) is reached, having found out how."""
         known = self._endpoints.get(registry)
         if known is None:
-            host = _HUB_API if registry == DEFAULT_REGISTRY else registry
-            known = self._endpoints[registry] = self._probe(registry, host, cancellation)
+            with self._probing:
+                known = self._endpoints.get(registry)
+                if known is None:
+                    host = _HUB_API if registry == DEFAULT_REGISTRY else registry
+                    known = self._endpoints[registry] = self._probe(registry, host, cancellation)
         endpoint, challenges = known
         self.authenticator.introduce(endpoint, challenges)
         return endpoint
