@@ -34,7 +34,8 @@ def proxy_variables(environment: Mapping[str, str]) -> tuple[str, str, str]:
 
 
 def _masked(proxy: str) -> str:
-    return re.sub(r"(?<=//)[^/?#]*@|^[^/?#]*@", "xxxxx:xxxxx@", proxy, count=1)
+    # A password may hold anything, so all that stands before the last @ goes.
+    return re.sub(r"^(\w+://)?.*@", r"\1xxxxx:xxxxx@", proxy)
 
 
 def _covers(entry: str, origin: Origin) -> bool:

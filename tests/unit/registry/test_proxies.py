@@ -63,6 +63,7 @@ def test_addresses_are_excluded(registry: str, excluded: str, expected: bool) ->
         ("http://p.example:3128", "http://p.example:3128"),
         ("http://me:secret@p.example", "http://xxxxx:xxxxx@p.example"),
         ("me:secret@p.example:3128", "xxxxx:xxxxx@p.example:3128"),
+        ("http://me:se/c#r@et@p.example", "http://xxxxx:xxxxx@p.example"),
         ("", ""),
     ],
 )
