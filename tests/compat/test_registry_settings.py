@@ -21,6 +21,7 @@ from support.builder import context
 from support.certificates import Authority
 from support.clients import docker_clis
 from support.daemon import daemon
+from support.dockerd import dockerd
 from support.fake_registry import FakeRegistry, fake_registry
 from support.loopback import Response
 from support.proxy import Proxy, proxy
@@ -231,3 +232,19 @@ def test_the_daemon_takes_and_tells_its_settings(net: Net, tmp_path: Path, monke
             # With its certificate verified, through the proxy.
             _, body = request(ours.socket, "POST", "/images/create?fromImage=secure.example/team/app&tag=1", b"")
             assert b"no basic auth credentials" in body
+
+
+@pytest.mark.compat("dockerd", "docker")
+def test_the_settings_are_told_as_the_engine_tells_them(tmp_path: Path) -> None:
+    flags = ("--registry-mirror", "https://m.example:5000", "--registry-mirror", "http://n.example/")
+    flags += ("--insecure-registry", "10.1.2.3/8", "--insecure-registry", "reg.example:5000")
+    told = []
+    (tmp_path / "ours").mkdir()
+    for run, directory in ((daemon, tmp_path / "ours"), (dockerd, tmp_path)):
+        with run(str(directory), *flags) as running:
+            _, body = request(running.socket, "GET", "/info")
+            told.append(json.loads(body)["RegistryConfig"])
+    mine, theirs = told
+    # Newer engines name the other loopback network too.
+    mine["InsecureRegistryCIDRs"].remove("::1/128")
+    assert mine == theirs

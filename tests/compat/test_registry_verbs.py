@@ -87,6 +87,8 @@ def test_distribution(engine: Engine, registry: DockerRegistry, keychain: Keycha
     found = engine.distribution(name.with_tag("many"), keychain=keychain)
     assert (found.media_type, found.digest, found.size) == (INDEX, Digest.of(document), len(document))
     assert list(found.platforms) == [machine, Platform("linux", "s390x")]
+    with pytest.raises(NotFound, match="no matching manifest for linux/riscv64"):
+        engine.pull(name.with_tag("many"), platform=Platform("linux", "riscv64"), keychain=keychain)
     # What is pulled by the index is known by the index.
     assert engine.pull(name.with_tag("many"), keychain=keychain) == image
     assert Digest.of(document) in {one.digest for one in engine.inspect(str(image)).digests}
