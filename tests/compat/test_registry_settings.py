@@ -236,7 +236,7 @@ def test_the_daemon_takes_and_tells_its_settings(net: Net, tmp_path: Path, monke
 
 @pytest.mark.compat("dockerd", "docker")
 def test_the_settings_are_told_as_the_engine_tells_them(tmp_path: Path) -> None:
-    flags = ("--registry-mirror", "https://m.example:5000", "--registry-mirror", "http://n.example/")
+    flags: tuple[str, ...] = ("--registry-mirror", "https://m.example:5000", "--registry-mirror", "http://n.example/")
     flags += ("--insecure-registry", "10.1.2.3/8", "--insecure-registry", "reg.example:5000")
     told = []
     (tmp_path / "ours").mkdir()
