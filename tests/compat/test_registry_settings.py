@@ -16,6 +16,7 @@ import pytest
 from imagewright.engine import BuildRequest, Engine
 from imagewright.errors import ImagewrightError, NotFound
 from imagewright.reference import Reference
+from imagewright.registry import Client as RegistryClient
 from imagewright.registry import Credential, Settings, for_registry
 from support.builder import context
 from support.certificates import Authority
@@ -126,6 +127,27 @@ def test_a_mirror_that_fails_is_passed_over(net: Net, tmp_path: Path) -> None:
         assert str(ours.pull(Reference.parse("second:1"))) == there
         with pytest.raises(NotFound):
             ours.pull(Reference.parse("second:nope"))
+
+
+@pytest.mark.parametrize("damage", ["lies", "breaks"])
+def test_a_mirror_that_spoils_a_layer_is_passed_over(net: Net, tmp_path: Path, damage: str) -> None:
+    """It has the manifest, and gives other bytes for the blobs, or never all of them."""
+    with (
+        fake_registry() as mirror,
+        engine(tmp_path / "root", net, mirrors=(f"{mirror.server.url}/",)) as ours,
+    ):
+        there = push(ours, f"{damage}:1", "of the hub")
+        received = ours.distribution(Reference.parse(f"{damage}:1"))
+        with RegistryClient(Settings(environment=net.environment, certificates=net.certificates)) as client:
+            manifest = client.get_manifest(Reference.parse(f"{damage}:1"))
+        head = {"Content-Type": manifest.media_type, "Docker-Content-Digest": str(received.digest)}
+        mirror.fault("GET /v2/", lambda _request, _answer: Response(200))
+        mirror.fault("GET .*/manifests/.*", lambda _request, _answer: Response(200, head, manifest.data))
+        spoilt = Response(200, body=b"x" * 100) if damage == "lies" else Response(200, body=b"", cut=0, length=10)
+        mirror.fault("GET .*/blobs/.*", lambda _request, _answer: spoilt)
+        assert str(ours.pull(Reference.parse(f"{damage}:1"))) == there
+        assert [request.path for request in mirror.server.requests if "/blobs/" in request.path]
+        assert ours.inspect(f"{damage}:1").tags
 
 
 def test_a_mirror_sees_no_password_of_docker_hub(net: Net, tmp_path: Path) -> None:

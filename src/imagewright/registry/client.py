@@ -1,6 +1,7 @@
 """One registry client for everything that is pulled and pushed."""
 
 import contextlib
+import copy
 import hashlib
 import http
 import re
@@ -99,6 +100,16 @@ class Client:
         other = Client.__new__(Client)
         other._connect(self._transport, keychain, self._known, self._sleep)  # noqa: SLF001 # of the same class
         return other
+
+    def without_mirrors(self) -> "Client":
+        """Return a client that asks the registry itself, otherwise the same; it is not closed by itself."""
+        other = copy.copy(self)
+        other._failed_mirrors = set(range(len(self._session.settings.mirrors)))  # noqa: SLF001 # of the same class
+        return other
+
+    def uses_mirrors(self, reference: Reference) -> bool:
+        """Tell whether something of what `reference` names may come from a mirror."""
+        return len(self._session.pull_endpoints(reference.registry)) > 1 + len(self._failed_mirrors)
 
     def get_manifest(
         self,

@@ -121,7 +121,7 @@ def test_options_about_registries_are_for_an_engine_of_ones_own(monkeypatch: pyt
         assert find_engine(None, None, RegistryOptions()) == engine.socket
         assert find_engine(None, "/data", given) is None
         for host in (None, engine.host):
-            with pytest.raises(InvalidInput, match="^--insecure-registry, --certs-dir: the engine at unix://"):
+            with pytest.raises(InvalidInput, match=r"^--insecure-registry, --certs-dir: the engine at"):
                 find_engine(host, None, given)
     assert find_engine(None, None, given) is None
     monkeypatch.setattr(target, "Engine", SmallEngine)
