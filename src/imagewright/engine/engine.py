@@ -16,8 +16,7 @@ from imagewright.engine.happenings import Happening, Happenings
 from imagewright.engine.importing import import_image
 from imagewright.engine.info import EngineInfo, read_identity, read_machine
 from imagewright.engine.loading import load
-from imagewright.engine.mirroring import fall_back
-from imagewright.engine.pulling import pull, pull_tags
+from imagewright.engine.mirroring import pull, pull_tags
 from imagewright.engine.pushing import push
 from imagewright.engine.saving import save
 from imagewright.errors import NotFound
@@ -268,22 +267,10 @@ class Engine:
         platform, cancellation = platform or self._machine.platform, cancellation or Cancellation()
         if not all_tags:
             reference = reference.with_default_tag()
-            image = fall_back(
-                client,
-                reference,
-                lambda way: pull(
-                    self._store, way, reference, platform=platform, report=report, cancellation=cancellation
-                ),
-            )
+            image = pull(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
             self._tell_transfer("pull", reference, image)
             return image
-        found = fall_back(
-            client,
-            reference,
-            lambda way: pull_tags(
-                self._store, way, reference, platform=platform, report=report, cancellation=cancellation
-            ),
-        )
+        found = pull_tags(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
         for tagged, image in found:
             self._tell_transfer("pull", tagged, image)
         if not found:
