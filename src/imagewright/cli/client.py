@@ -54,28 +54,6 @@ class Client:
             document: Mapping[str, Any] = _document(response, dict)
             return document
 
-    def list_images(self, query: ImageQuery) -> list[ImageSummary]:
-        """Return the images that `query` selects, in the engine's order."""
-        parameters = [("all", "1")] if query.all else []
-        filters = _filters(query)
-        if filters:
-            parameters.append(("filters", json.dumps(filters)))
-        with self._request("GET", "/images/json", parameters) as response:
-            return [_summary(entry) for entry in _document(response, list)]
-
-    def build(self, chunks: Iterator[bytes], request: BuildRequest, display: Display) -> Digest:
-        """Build from the pieces of a tar, showing it on `display`, and return the image id."""
-        feed = MessageFeed(display)
-        image = None
-        headers = {"Content-Type": "application/x-tar", **config_header(request.keychain)}
-        with self._request("POST", "/build", _build_parameters(request), chunks, headers) as response:
-            for line in response:
-                if line.strip():
-                    image = feed.show(json.loads(line)) or image
-        if image is None:
-            raise SystemFailure("the engine did not say what it built")
-        return Digest.parse(image)
-
     def pull(
         self, reference: Reference, *, platform: str, all_tags: bool, keychain: Keychain, show: ShowStatus
     ) -> None:
@@ -132,6 +110,28 @@ class Client:
         parameters += [] if prune else [("noprune", "1")]
         with self._request("DELETE", f"/images/{_quoted(name)}", parameters) as response:
             return [_removal(entry) for entry in _document(response, list)]
+
+    def list_images(self, query: ImageQuery) -> list[ImageSummary]:
+        """Return the images that `query` selects, in the engine's order."""
+        parameters = [("all", "1")] if query.all else []
+        filters = _filters(query)
+        if filters:
+            parameters.append(("filters", json.dumps(filters)))
+        with self._request("GET", "/images/json", parameters) as response:
+            return [_summary(entry) for entry in _document(response, list)]
+
+    def build(self, chunks: Iterator[bytes], request: BuildRequest, display: Display) -> Digest:
+        """Build from the pieces of a tar, showing it on `display`, and return the image id."""
+        feed = MessageFeed(display)
+        image = None
+        headers = {"Content-Type": "application/x-tar", **config_header(request.keychain)}
+        with self._request("POST", "/build", _build_parameters(request), chunks, headers) as response:
+            for line in response:
+                if line.strip():
+                    image = feed.show(json.loads(line)) or image
+        if image is None:
+            raise SystemFailure("the engine did not say what it built")
+        return Digest.parse(image)
 
     @contextlib.contextmanager
     def _request(

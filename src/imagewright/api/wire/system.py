@@ -76,22 +76,6 @@ def system_information(info: EngineInfo, *, now_ns: int, host: str, release: str
     }
 
 
-def _registries(info: EngineInfo) -> Document:
-    """Return what is done with registries: Docker Hub's mirrors, and those whose certificates are not verified."""
-    networks = [entry for entry in info.insecure if "/" in entry]
-    hosts = sorted(entry for entry in info.insecure if "/" not in entry)
-    mirrors = list(info.mirrors)
-    hub: Document = {"Name": "docker.io", "Mirrors": mirrors, "Secure": True, "Official": True}
-    listed = {name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False} for name in hosts}
-    return {
-        "AllowNondistributableArtifactsCIDRs": [],
-        "AllowNondistributableArtifactsHostnames": [],
-        "InsecureRegistryCIDRs": [*networks, *_LOOPBACK],
-        "IndexConfigs": {**listed, "docker.io": hub},
-        "Mirrors": mirrors,
-    }
-
-
 def version_information(info: EngineInfo, *, release: str, python: str) -> Document:
     """Return what `docker version` shows of the daemon; `python` is the version of the interpreter."""
     facts = {
@@ -138,3 +122,19 @@ def disk_usage(
     if not version.at_least(1, 42):
         usage["BuilderSize"] = 0
     return usage
+
+
+def _registries(info: EngineInfo) -> Document:
+    """Return what is done with registries: Docker Hub's mirrors, and those whose certificates are not verified."""
+    networks = [entry for entry in info.insecure if "/" in entry]
+    hosts = sorted(entry for entry in info.insecure if "/" not in entry)
+    mirrors = list(info.mirrors)
+    hub: Document = {"Name": "docker.io", "Mirrors": mirrors, "Secure": True, "Official": True}
+    listed = {name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False} for name in hosts}
+    return {
+        "AllowNondistributableArtifactsCIDRs": [],
+        "AllowNondistributableArtifactsHostnames": [],
+        "InsecureRegistryCIDRs": [*networks, *_LOOPBACK],
+        "IndexConfigs": {**listed, "docker.io": hub},
+        "Mirrors": mirrors,
+    }
