@@ -1,5 +1,6 @@
 """Options about registries: which are mirrors, which need no certificate, and where certificates are."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -45,6 +46,9 @@ class RegistryOptions:
         insecure = _parsed(self.insecure_source, self.insecure, parse_insecure)
         if self.certificates is None:
             return Settings(mirrors=mirrors, insecure=insecure)
+        # Where the usual one is missing there is nothing to say; one that was named is meant to be there.
+        if not os.path.isdir(self.certificates):
+            raise InvalidInput(f"--certs-dir: {self.certificates} is not a directory")
         return Settings(mirrors=mirrors, insecure=insecure, certificates=self.certificates)
 
 

@@ -115,7 +115,7 @@ def test_host_is_asked() -> None:
 
 
 def test_options_about_registries_are_for_an_engine_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = RegistryOptions(insecure=("x",), certificates="/c")
+    given = RegistryOptions(insecure=("x",), certificates="/")
     with scripted_engine({}) as engine:
         monkeypatch.setattr(target, "DEFAULT_SOCKET", engine.socket)
         assert find_engine(None, None, RegistryOptions()) == engine.socket
@@ -127,7 +127,7 @@ def test_options_about_registries_are_for_an_engine_of_ones_own(monkeypatch: pyt
     monkeypatch.setattr(target, "Engine", SmallEngine)
     with open_target(None, "/data", given) as chosen:
         settings = cast("Any", chosen)._engine.registry
-    assert (settings.insecure, settings.certificates) == (("x",), "/c")
+    assert (settings.insecure, settings.certificates) == (("x",), "/")
 
 
 def test_embedded_transfers() -> None:
