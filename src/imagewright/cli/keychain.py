@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import threading
 from collections.abc import Mapping
 
 import click
@@ -23,15 +24,24 @@ class UserKeychain:
     """The user's Docker configuration as a `Keychain`.
 
     What cannot be had from it, for want of a program or in a file that is broken, is told on standard error and counts
-    as nothing, as for the docker program: most of what is pulled needs no credential.
+    as nothing, as for the docker program: most of what is pulled needs no credential. Each registry is looked up once,
+    for that may start a program. Thread-safe.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._config: DockerConfig | None = None
+        self._found: dict[str, Credential | None] = {}
         self._told: set[str] = set()
 
     def __call__(self, registry: str) -> Credential | None:
         """Return what the user has for `registry`, as in `Reference.registry`."""
+        with self._lock:
+            if registry not in self._found:
+                self._found[registry] = self._look_up(registry)
+            return self._found[registry]
+
+    def _look_up(self, registry: str) -> Credential | None:
         try:
             return self._open()(registry)
         except ImagewrightError as error:

@@ -1,5 +1,7 @@
 import base64
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,18 @@ def test_nobody_has_nothing(home: Path) -> None:
     assert config_header(UserKeychain()) == {}
     write(home, {})
     assert config_header(UserKeychain()) == {}
+
+
+def test_a_helper_is_asked_once(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "docker-credential-tests"
+    program.write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/asked\necho \'{{"Username": "a", "Secret": "b"}}\'\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    write(home, {"credsStore": "tests"})
+    keychain = UserKeychain()
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(keychain, ["reg.example"] * 8)) == {Credential("a", "b")}
+    assert (tmp_path / "asked").read_text() == "get\n"
 
 
 @pytest.mark.parametrize(
