@@ -31,10 +31,17 @@ class Authority:
         """The path of the authority's certificate."""
         return self.pair.certificate
 
-    def issue(self, name: str, *, addresses: tuple[str, ...] = ("127.0.0.1", "::1"), days: int = 2) -> Pair:
-        """Return a new certificate, for a server at `addresses` or a client called `name`."""
-        alternatives = ",".join(f"IP:{address}" for address in addresses)
-        extensions = ("-addext", f"subjectAltName={alternatives},DNS:localhost", "-addext", "basicConstraints=CA:FALSE")
+    def issue(
+        self,
+        name: str,
+        *,
+        addresses: tuple[str, ...] = ("127.0.0.1", "::1"),
+        hosts: tuple[str, ...] = ("localhost",),
+        days: int = 2,
+    ) -> Pair:
+        """Return a new certificate, for a server at `addresses` and `hosts` or a client called `name`."""
+        alternatives = ",".join([*(f"IP:{address}" for address in addresses), *(f"DNS:{host}" for host in hosts)])
+        extensions = ("-addext", f"subjectAltName={alternatives}", "-addext", "basicConstraints=CA:FALSE")
         authority = ("-CA", self.pair.certificate, "-CAkey", self.pair.key)
         return self._make(f"{self._name}-{name}", f"/CN={name}", ("-x509", *extensions, *authority), days=days)
 

@@ -31,6 +31,7 @@ class Request:
     path: str
     query: dict[str, list[str]]
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,14 +82,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = self.script.answers.get(f"{self.command} {url.path}", missing)
         body = b"" if answer.early else self._read_body()
         query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
-        self.script.requests.append(Request(self.command, url.path, query, body))
+        self.script.requests.append(Request(self.command, url.path, query, body, dict(self.headers)))
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
 
-    do_GET = do_POST = _answer  # noqa: N815 - the names that the library looks for
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the names that the library looks for
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":

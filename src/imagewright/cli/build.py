@@ -13,8 +13,10 @@ from imagewright.cli.context import open_context
 from imagewright.cli.delivery import deliver
 from imagewright.cli.destination import Destination, parse_destination
 from imagewright.cli.display import Display, PlainDisplay
+from imagewright.cli.keychain import UserKeychain
 from imagewright.cli.limits import limit_options
 from imagewright.cli.options import engine_options, parse_assignment
+from imagewright.cli.registry_options import RegistryOptions, registry_options
 from imagewright.cli.target import open_target
 from imagewright.engine import BuildRequest, Surroundings
 from imagewright.engine.info import read_machine
@@ -54,6 +56,7 @@ __all__ = ["command"]
 )
 @limit_options
 @engine_options
+@registry_options
 def command(
     *,
     directory: str,
@@ -77,6 +80,9 @@ def command(
     surroundings: Surroundings,
     host: str | None,
     data_root: str | None,
+    mirrors: Sequence[str],
+    insecure: Sequence[str],
+    certificates: str | None,
 ) -> None:
     """Build an image from a Dockerfile and the directory DIR, or from what the engine finds at URL.
 
@@ -102,13 +108,15 @@ def command(
         surroundings=surroundings,
         squash=squash,
         pull=pull,
+        keychain=UserKeychain(),
     )
     body = context.chunks() if context else iter(())
+    registries = RegistryOptions(mirrors=mirrors, insecure=insecure, certificates=certificates)
     if iidfile:
         # Nobody should take the id of an earlier build for this one's.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(iidfile)
-    with open_target(host, data_root) as engine:
+    with open_target(host, data_root, registries) as engine:
         if destination.kind != "image":
             # What there is to show goes elsewhere than files may go.
             with _display(quiet=quiet, error=True) as display:

@@ -11,7 +11,9 @@ from typing import Any
 from imagewright.archive import Writable
 from imagewright.cli.build_query import surroundings_query
 from imagewright.cli.display import Display, MessageFeed
-from imagewright.engine import BuildRequest, ImageQuery, ImageSummary
+from imagewright.cli.keychain import auth_header, config_header
+from imagewright.cli.transfer import ShowStatus, read_status
+from imagewright.engine import BuildRequest, ImageQuery, ImageSummary, Removal
 from imagewright.errors import (
     Conflict,
     Forbidden,
@@ -23,6 +25,8 @@ from imagewright.errors import (
     Unsupported,
 )
 from imagewright.oci import Digest
+from imagewright.reference import Reference
+from imagewright.registry import Credential, Keychain, LoginResult, server_address
 
 __all__ = ["Client", "alive"]
 
@@ -53,6 +57,63 @@ class Client:
             document: Mapping[str, Any] = _document(response, dict)
             return document
 
+    def pull(
+        self, reference: Reference, *, platform: str, all_tags: bool, keychain: Keychain, show: ShowStatus
+    ) -> None:
+        """Have the engine fetch an image, or all tags of a repository, with what `keychain` has for its registry."""
+        parameters = [("fromImage", reference.familiar_name)]
+        if not all_tags:
+            reference = reference.with_default_tag()
+            parameters.append(("tag", str(reference.digest or reference.tag)))
+        if platform:
+            parameters.append(("platform", platform))
+        self._transfer("/images/create", parameters, reference, keychain, show)
+
+    def push(self, reference: Reference, *, all_tags: bool, keychain: Keychain, show: ShowStatus) -> None:
+        """Have the engine send an image, or all tags of a repository, with what `keychain` has for its registry."""
+        parameters = [] if all_tags else [("tag", reference.with_default_tag().tag)]
+        self._transfer(f"/images/{_quoted(reference.familiar_name)}/push", parameters, reference, keychain, show)
+
+    def _transfer(
+        self,
+        path: str,
+        parameters: Sequence[tuple[str, str]],
+        reference: Reference,
+        keychain: Keychain,
+        show: ShowStatus,
+    ) -> None:
+        headers = auth_header(reference.registry, keychain(reference.registry))
+        with self._request("POST", path, parameters, headers=headers) as response:
+            for line in response:
+                if line.strip():
+                    show(read_status(json.loads(line)))
+
+    def login(self, registry: str, credential: Credential) -> LoginResult:
+        """Have the engine ask `registry` (as in `Reference.registry`) whether it knows `credential`."""
+        body = {
+            "serveraddress": server_address(registry),
+            "username": credential.username,
+            "password": credential.password,
+            "identitytoken": credential.identity_token,
+        }
+        headers = {"Content-Type": "application/json"}
+        with self._request("POST", "/auth", (), json.dumps(body).encode(), headers) as response:
+            document = _document(response, dict)
+        return LoginResult(str(document.get("Status") or ""), str(document.get("IdentityToken") or ""))
+
+    def tag(self, name: str, reference: Reference) -> None:
+        """Let `reference` name the image called `name`."""
+        parameters = [("repo", reference.familiar_name), ("tag", reference.with_default_tag().tag)]
+        with self._request("POST", f"/images/{_quoted(name)}/tag", parameters):
+            pass
+
+    def remove(self, name: str, *, force: bool, prune: bool) -> Sequence[Removal]:
+        """Take a name away, and delete the image if that was its last; return what was done, in order."""
+        parameters = [("force", "1")] if force else []
+        parameters += [] if prune else [("noprune", "1")]
+        with self._request("DELETE", f"/images/{_quoted(name)}", parameters) as response:
+            return [_removal(entry) for entry in _document(response, list)]
+
     def list_images(self, query: ImageQuery) -> list[ImageSummary]:
         """Return the images that `query` selects, in the engine's order."""
         parameters = [("all", "1")] if query.all else []
@@ -66,7 +127,8 @@ class Client:
         """Build from the pieces of a tar, showing it on `display`, and return the image id."""
         feed = MessageFeed(display)
         image = None
-        with self._request("POST", "/build", _build_parameters(request), chunks) as response:
+        headers = {"Content-Type": "application/x-tar", **config_header(request.keychain)}
+        with self._request("POST", "/build", _build_parameters(request), chunks, headers) as response:
             for line in response:
                 if line.strip():
                     image = feed.show(json.loads(line)) or image
@@ -86,16 +148,25 @@ class Client:
 
     @contextlib.contextmanager
     def _request(
-        self, method: str, path: str, parameters: Sequence[tuple[str, str]], body: Iterator[bytes] | None = None
+        self,
+        method: str,
+        path: str,
+        parameters: Sequence[tuple[str, str]],
+        body: Iterator[bytes] | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         target = f"{path}?{urllib.parse.urlencode(parameters)}" if parameters else path
-        headers = {"Content-Type": "application/x-tar", "Transfer-Encoding": "chunked"} if body is not None else {}
+        headers, chunked = dict(headers or {}), body is not None and not isinstance(body, bytes)
+        if chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        elif body is None and method == "POST":
+            headers["Content-Length"] = "0"
         connection = _UnixConnection(self._path)
         try:
             connection.connect()
             # An engine that refuses answers before it has read everything, and may close the connection then.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, target, body, headers, encode_chunked=body is not None)
+                connection.request(method, target, body, headers, encode_chunked=chunked)
             response = connection.getresponse()
             if response.status >= 400:
                 raise _refusal(response)
@@ -174,6 +245,17 @@ def _build_parameters(request: BuildRequest) -> list[tuple[str, str]]:
     parameters.extend((name, "1") for name, wanted in flags.items() if wanted)
     parameters.extend(surroundings_query(request.surroundings))
     return parameters
+
+
+def _quoted(name: str) -> str:
+    # The slashes and colons of names stand in paths as they are.
+    return urllib.parse.quote(name, safe="/:@")
+
+
+def _removal(entry: Mapping[str, Any]) -> Removal:
+    if "Untagged" in entry:
+        return Removal(untagged=str(entry["Untagged"]))
+    return Removal(deleted=Digest.parse(entry["Deleted"]))
 
 
 def _filters(query: ImageQuery) -> dict[str, list[str]]:

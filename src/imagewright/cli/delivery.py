@@ -11,7 +11,7 @@ from imagewright.archive import Writable
 from imagewright.cli.destination import Destination
 from imagewright.cli.display import Display
 from imagewright.cli.extraction import extract
-from imagewright.cli.target import Target
+from imagewright.cli.target import FileBuilder
 from imagewright.engine import BuildRequest
 from imagewright.errors import SystemFailure
 
@@ -19,7 +19,7 @@ __all__ = ["deliver"]
 
 
 def deliver(
-    engine: Target, chunks: Iterator[bytes], request: BuildRequest, destination: Destination, display: Display
+    engine: FileBuilder, chunks: Iterator[bytes], request: BuildRequest, destination: Destination, display: Display
 ) -> None:
     """Build from the pieces of a tar, and write the image's files to `destination`, a directory or a tar.
 

@@ -24,7 +24,7 @@ from imagewright.events import (
     TriggersStarted,
 )
 
-__all__ = ["Display", "MessageFeed", "PlainDisplay", "show_event"]
+__all__ = ["Display", "MessageFeed", "PlainDisplay", "message_error", "show_event"]
 
 
 class Display(Protocol):
@@ -156,7 +156,7 @@ class MessageFeed:
         Raises `RunFailed` or `ImagewrightError` for the message that ends a failed build.
         """
         if "errorDetail" in message or "error" in message:
-            raise _error(message)
+            raise message_error(message)
         if "stream" in message:
             self._show_text(str(message["stream"]))
         elif "status" in message and not message.get("progress"):
@@ -181,7 +181,8 @@ class MessageFeed:
         self._display.output(text.encode())
 
 
-def _error(message: Mapping[str, Any]) -> ImagewrightError:
+def message_error(message: Mapping[str, Any]) -> ImagewrightError:
+    """Return the error that a message of the engine tells of."""
     detail = message.get("errorDetail")
     text = str(message.get("error") or (detail.get("message") if isinstance(detail, Mapping) else json.dumps(message)))
     code = detail.get("code") if isinstance(detail, Mapping) else None

@@ -15,7 +15,13 @@ _COMMANDS = {
     "build": "Build an image from a Dockerfile.",
     "doctor": "Say what this machine can and cannot do.",
     "images": "List images.",
+    "login": "Log in to a registry.",
+    "logout": "Forget the login to a registry.",
+    "pull": "Fetch an image from a registry.",
+    "push": "Send an image to a registry.",
+    "rmi": "Remove images.",
     "serve": "Run the engine behind the Docker Engine HTTP API.",
+    "tag": "Give an image another name.",
     "version": "Print the version, and that of a running engine.",
 }
 _INTERRUPTED = 130

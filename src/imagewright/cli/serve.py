@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import click
 
+from imagewright.cli.configuration import read_configuration
 from imagewright.cli.options import DEFAULT_DATA_ROOT, DEFAULT_SOCKET, unix_socket_path
+from imagewright.cli.registry_options import RegistryOptions, registry_options
 
 __all__ = ["command"]
 
@@ -15,21 +17,61 @@ __all__ = ["command"]
     "--host",
     "hosts",
     multiple=True,
-    default=(f"unix://{DEFAULT_SOCKET}",),
-    show_default=True,
     metavar="unix://PATH",
-    help="Socket to listen on; may be repeated.",
+    help=f"Socket to listen on; may be repeated. [default: unix://{DEFAULT_SOCKET}]",
 )
-@click.option("--data-root", default=DEFAULT_DATA_ROOT, show_default=True, metavar="DIR", help="Where images are kept.")
+@click.option("--data-root", metavar="DIR", help=f"Where images are kept. [default: {DEFAULT_DATA_ROOT}]")
 @click.option("--runtime", metavar="PROGRAM", help="OCI runtime for RUN. [default: runc or crun]")
 @click.option("--experimental", is_flag=True, help="Do what the Docker engine calls experimental: squash.")
-def command(*, hosts: Sequence[str], data_root: str, runtime: str | None, experimental: bool) -> None:
+@registry_options
+@click.option(
+    "--config-file",
+    metavar="FILE",
+    help="Read hosts, data-root, registry-mirrors and insecure-registries from this file, spelt as in Docker's "
+    "daemon.json.",
+)
+def command(
+    *,
+    hosts: Sequence[str],
+    data_root: str | None,
+    runtime: str | None,
+    mirrors: Sequence[str],
+    insecure: Sequence[str],
+    certificates: str | None,
+    config_file: str | None,
+    experimental: bool,
+) -> None:
     """Run the engine behind the Docker Engine HTTP API, until a signal ends it."""
+    registries = RegistryOptions(mirrors=mirrors, insecure=insecure, certificates=certificates)
+    if config_file is not None:
+        flags = {
+            "hosts": hosts,
+            "data-root": data_root,
+            "registry-mirrors": mirrors,
+            "insecure-registries": insecure,
+        }
+        found = read_configuration(config_file, flags)
+        hosts, data_root = found.get("hosts", hosts), found.get("data-root", data_root)
+        registries = _with_file(registries, found)
+    hosts = hosts or (f"unix://{DEFAULT_SOCKET}",)
+    # A wrong address or setting is said before a store is opened for it.
     for host in hosts:
-        # A wrong address is said before a store is opened for it.
         unix_socket_path(host)
+    settings = registries.settings()
     from imagewright.api import serve  # noqa: PLC0415 - the server is only loaded where it runs
     from imagewright.engine import Engine  # noqa: PLC0415
 
-    with Engine(data_root, runtime=runtime) as engine:
+    with Engine(data_root or DEFAULT_DATA_ROOT, runtime=runtime, registry=settings) as engine:
         serve(engine, hosts, experimental=experimental)
+
+
+def _with_file(options: RegistryOptions, found: dict[str, tuple[str, ...]]) -> RegistryOptions:
+    """Return `options` with what a configuration file says in the place of those that were not given."""
+    in_file = "--config-file: "
+    return RegistryOptions(
+        mirrors=found.get("registry-mirrors", options.mirrors),
+        insecure=found.get("insecure-registries", options.insecure),
+        certificates=options.certificates,
+        mirrors_source=f"{in_file}registry-mirrors" if "registry-mirrors" in found else options.mirrors_source,
+        insecure_source=f"{in_file}insecure-registries" if "insecure-registries" in found else options.insecure_source,
+    )

@@ -18,7 +18,7 @@ from imagewright.engine.happenings import Happening, Happenings
 from imagewright.engine.importing import import_image
 from imagewright.engine.info import EngineInfo, read_identity, read_machine
 from imagewright.engine.loading import load
-from imagewright.engine.pulling import pull, pull_tags
+from imagewright.engine.mirroring import pull, pull_tags
 from imagewright.engine.pushing import push
 from imagewright.engine.saving import save
 from imagewright.errors import NotFound
@@ -34,6 +34,7 @@ from imagewright.registry import (
     SearchResult,
     Settings,
     no_credentials,
+    proxy_variables,
 )
 from imagewright.sandbox import Sandbox
 from imagewright.store import (
@@ -90,7 +91,8 @@ class Engine:
             raise
         self._id = read_identity(self._data_root)
         self._happenings = Happenings(time.time_ns)
-        self._client = Client(registry)
+        self._registry = registry or Settings()
+        self._client = Client(self._registry)
         self._builder = Builder(
             store=self._store,
             runner=self._sandbox,
@@ -439,6 +441,7 @@ class Engine:
 
     def info(self) -> EngineInfo:
         """Return what this engine holds and where it runs."""
+        http_proxy, https_proxy, no_proxy = proxy_variables(self._registry.environment)
         return EngineInfo(
             id=self._id,
             images=self._store.image_count(),
@@ -451,6 +454,11 @@ class Engine:
             operating_system=self._machine.operating_system,
             cpus=self._machine.cpus,
             memory=self._machine.memory,
+            mirrors=self._registry.mirrors,
+            insecure=self._registry.insecure,
+            http_proxy=http_proxy,
+            https_proxy=https_proxy,
+            no_proxy=no_proxy,
         )
 
     def _find_base(

@@ -23,7 +23,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """An engine, what it holds, and the machine it runs on; `memory` in bytes. `id` stays with the data root."""
+    """An engine, what it holds, and the machine it runs on; `memory` in bytes. `id` stays with the data root.
+
+    `mirrors`, `insecure` and the proxies are what it does with registries; the proxies' passwords are masked.
+    """
 
     id: str
     containers: int
@@ -36,6 +39,11 @@ class EngineInfo:
     operating_system: str
     cpus: int
     memory: int
+    mirrors: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: str = ""
 
 
 def read_machine() -> Machine:

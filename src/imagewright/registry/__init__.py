@@ -16,11 +16,12 @@ from imagewright.registry.credentials import (
     parse_config_header,
     registry_host,
 )
-from imagewright.registry.docker_config import read_docker_config
+from imagewright.registry.docker_config import DockerConfig, read_docker_config, server_address
 from imagewright.registry.documents import INDEX_TYPES, MANIFEST_TYPES, Received, select_manifest
 from imagewright.registry.images import RemoteImage, fetch_image
+from imagewright.registry.proxies import proxy_variables
 from imagewright.registry.searching import SearchResult
-from imagewright.registry.settings import Settings
+from imagewright.registry.settings import Settings, parse_insecure, parse_mirror
 from imagewright.registry.uploads import Progress
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "BlobReader",
     "Client",
     "Credential",
+    "DockerConfig",
     "Keychain",
     "LoginResult",
     "Progress",
@@ -41,7 +43,11 @@ __all__ = [
     "no_credentials",
     "parse_auth_header",
     "parse_config_header",
+    "parse_insecure",
+    "parse_mirror",
+    "proxy_variables",
     "read_docker_config",
     "registry_host",
     "select_manifest",
+    "server_address",
 ]

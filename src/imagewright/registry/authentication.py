@@ -8,20 +8,21 @@ import base64
 import http
 import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import msgspec
 
 from imagewright.cancellation import Cancellation
-from imagewright.errors import Forbidden, InvalidInput, SystemFailure
+from imagewright.errors import Cancelled, Forbidden, InvalidInput, SystemFailure
 from imagewright.registry.addresses import Location, Origin, is_loopback, parse_location
 from imagewright.registry.challenges import Challenge
 from imagewright.registry.credentials import Credential, Keychain
 from imagewright.registry.failures import answer_error, read_answer
 from imagewright.registry.transport import Response, Transport
 
-__all__ = ["Authenticator", "Endpoint", "Send", "Token", "basic"]
+__all__ = ["Authenticator", "Endpoint", "Send", "Token", "basic", "covers"]
 
 _ERROR_LIMIT = 64 << 10
 # Tokens live at least this long, by the specification; they are let go a little before.
@@ -68,6 +69,7 @@ Send = Callable[[str, Location, Mapping[str, str], bytes | None, Cancellation | 
 """Sends a request with repetitions and redirects, and reads the body of what is no error; errors are returned too."""
 
 _Key = tuple[Endpoint, str, str, frozenset[str]]
+"""What a token is for: the endpoint, realm and service of the challenge, and the scopes that were asked for."""
 
 
 class Authenticator:
@@ -80,6 +82,8 @@ class Authenticator:
         self._lock = threading.Lock()
         self._challenges: dict[Endpoint, Challenge] = {}
         self._tokens: dict[_Key, Token] = {}
+        self._coming: dict[_Key, Future[Token]] = {}
+        self._proven: set[str] = set()
 
     def credential(self, endpoint: Endpoint) -> Credential | None:
         """Return what the keychain has for the endpoint's registry."""
@@ -112,9 +116,16 @@ class Authenticator:
         credential = self.credential(endpoint)
         return challenge is not None and challenge.scheme == "basic" and (credential is None or not credential.username)
 
+    def accept(self, authorization: str) -> None:
+        """Note that the registry took the token that `authorization` holds: refused later, it has been revoked."""
+        if authorization.startswith("Bearer "):
+            with self._lock:
+                self._proven.add(authorization)
+
     def forget(self, authorization: str) -> None:
         """Drop the cached token that `authorization` holds, because the registry does not take it."""
         with self._lock:
+            self._proven.discard(authorization)
             for key in [key for key, token in self._tokens.items() if f"Bearer {token.access}" == authorization]:
                 del self._tokens[key]
 
@@ -159,15 +170,52 @@ class Authenticator:
         cancellation: Cancellation | None,
     ) -> tuple[Token, bool]:
         key = (endpoint, challenge.parameters.get("realm", ""), challenge.parameters.get("service", ""), scopes)
-        with self._lock:
-            token = self._tokens.get(key)
-        # Two threads may ask at the same time; each token is as good as the other.
-        if token is not None and token.expires > self._transport.clock():
-            return token, True
-        token = self.fetch_token(endpoint, challenge, scopes, credential, cancellation=cancellation)
+        while True:
+            with self._lock:
+                token = self._find(key)
+                if token is not None:
+                    return token, f"Bearer {token.access}" in self._proven
+                coming = self._coming.get(key)
+                if coming is None:
+                    mine = self._coming[key] = Future()
+            if coming is None:
+                return self._fetch_for_all(key, mine, challenge, credential, cancellation), False
+            try:
+                return coming.result(), False
+            except Cancelled:
+                # Whoever asked was cancelled, which need not be meant for this one.
+                if cancellation is not None:
+                    cancellation.check()
+
+    def _find(self, key: _Key) -> Token | None:
+        """Return a token that is good for as much as `key` says; the caller has the lock."""
+        now = self._transport.clock()
+        for kept, token in self._tokens.items():
+            if kept[:-1] == key[:-1] and token.expires > now and covers(kept[-1], key[-1]):
+                return token
+        return None
+
+    def _fetch_for_all(
+        self,
+        key: _Key,
+        coming: "Future[Token]",
+        challenge: Challenge,
+        credential: Credential | None,
+        cancellation: Cancellation | None,
+    ) -> Token:
+        """Fetch a token for everybody who waits for `coming`: the realm is asked once, whatever it says."""
+        try:
+            token = self.fetch_token(key[0], challenge, key[-1], credential, cancellation=cancellation)
+        except BaseException as error:
+            with self._lock:
+                del self._coming[key]
+            coming.set_exception(error)
+            raise
         with self._lock:
             self._tokens[key] = token
-        return token, False
+            del self._coming[key]
+        coming.set_result(token)
+        return token
 
     def fetch_token(
         self,
@@ -235,6 +283,20 @@ class Authenticator:
         told = (endpoint.verified and realm.scheme == "https") or endpoint.near
         if secret and not told:
             raise Forbidden(f"{endpoint.registry} wants its credentials sent to {realm}, which is refused")
+
+
+def covers(granted: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Tell whether scopes (`type:name:action,action`) allow all that others do."""
+    allowed = _actions(granted)
+    return all(actions <= allowed.get(subject, set()) for subject, actions in _actions(wanted).items())
+
+
+def _actions(scopes: Iterable[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for scope in scopes:
+        subject, _, actions = scope.rpartition(":")
+        found.setdefault(subject, set()).update(actions.split(","))
+    return found
 
 
 def basic(credential: Credential) -> str:

@@ -1,6 +1,7 @@
 """One registry client for everything that is pulled and pushed."""
 
 import contextlib
+import copy
 import hashlib
 import http
 import re
@@ -21,7 +22,7 @@ from imagewright.registry.addresses import Location, Origin
 from imagewright.registry.authentication import Endpoint, basic
 from imagewright.registry.blobs import BlobReader
 from imagewright.registry.credentials import Credential, Keychain, for_registry, no_credentials, registry_host
-from imagewright.registry.documents import INDEX_TYPES, MANIFEST_TYPES, Received
+from imagewright.registry.documents import INDEX_TYPES, MANIFEST_TYPES, Received, read_document
 from imagewright.registry.failures import pull_error
 from imagewright.registry.searching import SearchResult, check_filters, matching, read_results
 from imagewright.registry.session import ERROR_LIMIT, Known, Session, told_location
@@ -80,6 +81,7 @@ class Client:
         self._known = known
         self._sleep = sleep
         self._session = Session(transport, keychain, known, sleep)
+        self._failed_mirrors: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +101,16 @@ class Client:
         other._connect(self._transport, keychain, self._known, self._sleep)  # noqa: SLF001 # of the same class
         return other
 
+    def without_mirrors(self) -> "Client":
+        """Return a client that asks the registry itself, otherwise the same; it is not closed by itself."""
+        other = copy.copy(self)
+        other._failed_mirrors = set(range(len(self._session.settings.mirrors)))  # noqa: SLF001 # of the same class
+        return other
+
+    def uses_mirrors(self, reference: Reference) -> bool:
+        """Tell whether something of what `reference` names may come from a mirror."""
+        return len(self._session.pull_endpoints(reference.registry)) > 1 + len(self._failed_mirrors)
+
     def get_manifest(
         self,
         reference: Reference,
@@ -107,9 +119,15 @@ class Client:
         cancellation: Cancellation | None = None,
     ) -> Received:
         """Return the manifest or index that the digest, else the tag (else `latest`) of `reference` names, verified."""
-        return self._pull(
-            reference, lambda endpoint: self._get_manifest(endpoint, reference, accept, cancellation), cancellation
-        )
+
+        def ask(endpoint: Endpoint) -> Received:
+            received = self._get_manifest(endpoint, reference, accept, cancellation)
+            if endpoint.registry != reference.registry:
+                # What a mirror says, or whatever stands before it, need not be a manifest at all.
+                read_document(received)
+            return received
+
+        return self._pull(reference, ask, cancellation)
 
     def _get_manifest(
         self, endpoint: Endpoint, reference: Reference, accept: Sequence[str], cancellation: Cancellation | None
@@ -383,14 +401,17 @@ class Client:
     def _pull(self, reference: Reference, ask: Callable[[Endpoint], _T], cancellation: Cancellation | None) -> _T:
         """Return what the first endpoint gives that gives anything; raises the last one's error."""
         *mirrors, origin = self._session.pull_endpoints(reference.registry)
-        for reach in mirrors:
+        for number, reach in enumerate(mirrors):
+            if number in self._failed_mirrors:
+                continue
             try:
                 return ask(reach(cancellation))
             except Cancelled:
                 raise
             except ImagewrightError:
-                # A mirror is a convenience: whatever is wrong with it, the registry itself decides.
-                continue
+                # A mirror is a convenience: whatever is wrong with it, the registry itself decides. What made one
+                # request fail would spoil the rest of the image too.
+                self._failed_mirrors.add(number)
         return ask(origin(cancellation))
 
     def _pull_refusal(

@@ -5,11 +5,12 @@ is never proxied.
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 
 from imagewright.registry.addresses import Origin, is_loopback
 
-__all__ = ["find_proxy"]
+__all__ = ["find_proxy", "proxy_variables"]
 
 
 def find_proxy(environment: Mapping[str, str], origin: Origin) -> str:
@@ -22,6 +23,19 @@ def find_proxy(environment: Mapping[str, str], origin: Origin) -> str:
     if any(_covers(entry.strip().lower(), origin) for entry in excluded.split(",")):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_variables(environment: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return the proxies for http and for https, and what goes through none, as set; names and passwords are masked."""
+    http, https, none = (
+        environment.get(name.upper()) or environment.get(name, "") for name in ("http_proxy", "https_proxy", "no_proxy")
+    )
+    return _masked(http), _masked(https), none
+
+
+def _masked(proxy: str) -> str:
+    # A password may hold anything, so all that stands before the last @ goes.
+    return re.sub(r"^(\w+://)?.*@", r"\1xxxxx:xxxxx@", proxy)
 
 
 def _covers(entry: str, origin: Origin) -> bool:

@@ -1,6 +1,7 @@
 """Requests to registries as they have to be made: authenticated, redirected with care, repeated with patience."""
 
 import http
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -8,7 +9,7 @@ from imagewright.cancellation import Cancellation
 from imagewright.errors import Forbidden, ImagewrightError, InvalidInput, SystemFailure, Unavailable
 from imagewright.reference import DEFAULT_REGISTRY
 from imagewright.registry.addresses import Location, Origin, is_loopback, parse_location, parse_registry
-from imagewright.registry.authentication import Authenticator, Endpoint
+from imagewright.registry.authentication import Authenticator, Endpoint, covers
 from imagewright.registry.challenges import Challenge, parse_challenges
 from imagewright.registry.credentials import Keychain, registry_host
 from imagewright.registry.failures import Answer, Broken, answer_error, read_answer, retry_after
@@ -45,14 +46,19 @@ class Session:
         self.settings = transport.settings
         self._endpoints = endpoints
         self._sleep = sleep
+        # Threads that begin at the same time find a registry out once.
+        self._probing = threading.Lock()
         self.authenticator = Authenticator(transport, keychain, self._ask_realm)
 
     def origin_endpoint(self, registry: str, cancellation: Cancellation | None = None) -> Endpoint:
         """Return where the registry named `registry` (as in `Reference`) is reached, having found out how."""
         known = self._endpoints.get(registry)
         if known is None:
-            host = _HUB_API if registry == DEFAULT_REGISTRY else registry
-            known = self._endpoints[registry] = self._probe(registry, host, cancellation)
+            with self._probing:
+                known = self._endpoints.get(registry)
+                if known is None:
+                    host = _HUB_API if registry == DEFAULT_REGISTRY else registry
+                    known = self._endpoints[registry] = self._probe(registry, host, cancellation)
         endpoint, challenges = known
         self.authenticator.introduce(endpoint, challenges)
         return endpoint
@@ -167,13 +173,17 @@ class Session:
                     sent["Authorization"] = authorization
             response = self._follow(endpoint, method, location, sent, payload=payload, cancellation=cancellation)
             if response.status != http.HTTPStatus.UNAUTHORIZED or response.location.origin != endpoint.origin:
+                self.authenticator.accept(sent.get("Authorization", ""))
                 break
             challenge = self.authenticator.learn(
                 endpoint, parse_challenges(response.headers.getlist("WWW-Authenticate"))
             )
-            wider = scopes | frozenset((challenge.parameters.get("scope", "") if challenge else "").split())
+            told = frozenset((challenge.parameters.get("scope", "") if challenge else "").split())
+            wider = scopes if covers(scopes, told) else scopes | told
             before = sent.get("Authorization", "")
-            better = better or wider != scopes or not before
+            # https://www.rfc-editor.org/rfc/rfc6750#section-3.1: such a token is good, and another is no better.
+            lacking = challenge is not None and challenge.parameters.get("error") == "insufficient_scope"
+            better = (better and not lacking) or wider != scopes or not before
             if challenge is None or attempt == _AUTH_ATTEMPTS or not better:
                 break
             if not self._hopeful(endpoint, challenge, before):

@@ -9,9 +9,8 @@ from imagewright.archive import Writable
 from imagewright.cli.delivery import deliver
 from imagewright.cli.destination import Destination
 from imagewright.cli.display import Display, PlainDisplay
-from imagewright.engine import BuildRequest, ImageQuery, ImageSummary
+from imagewright.engine import BuildRequest
 from imagewright.errors import RunFailed, SystemFailure
-from imagewright.oci import Digest
 from support.builder import Member, archive
 
 
@@ -22,18 +21,12 @@ class SmallEngine:
         self.files = files
         self.fails = fails
 
-    def build(self, chunks: Iterator[bytes], request: BuildRequest, display: Display) -> Digest:
-        raise NotImplementedError
-
     def build_files(self, chunks: Iterator[bytes], request: BuildRequest, display: Display, out: Writable) -> None:
         del chunks, request, display
         out.write(self.files[:100])
         if self.fails:
             raise RunFailed("it failed", exit_code=3)
         out.write(self.files[100:])
-
-    def list_images(self, query: ImageQuery) -> list[ImageSummary]:
-        raise NotImplementedError
 
 
 FILES = archive([("f", "x"), ("device", Member(type=b"3", device=(1, 3)))])

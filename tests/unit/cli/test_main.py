@@ -42,7 +42,8 @@ def test_other_exceptions_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_help_names_every_command_and_each_has_its_own() -> None:
     text = CliRunner().invoke(program, ["--help"]).stdout
-    for name in ("serve", "build", "images", "doctor", "version"):
+    names = ("serve", "build", "images", "doctor", "version", "login", "logout", "pull", "push", "rmi", "tag")
+    for name in names:
         assert name in text
         assert CliRunner().invoke(program, [name, "--help"]).exit_code == 0
 

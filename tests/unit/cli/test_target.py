@@ -12,11 +12,14 @@ from imagewright.cancellation import Cancellation
 from imagewright.cli import target
 from imagewright.cli.client import Client
 from imagewright.cli.display import PlainDisplay
-from imagewright.cli.target import EmbeddedEngine, open_target
+from imagewright.cli.registry_options import RegistryOptions
+from imagewright.cli.target import EmbeddedEngine, find_engine, open_target
 from imagewright.engine import BuildRequest, Engine, ImageQuery
 from imagewright.errors import Cancelled, InvalidInput
-from imagewright.events import CacheHit, Reporter
-from imagewright.oci import Digest
+from imagewright.events import CacheHit, Reporter, Status
+from imagewright.oci import Digest, Platform
+from imagewright.reference import Reference
+from imagewright.registry import Settings, no_credentials
 from support.scripted import scripted_engine
 
 IMAGE = Digest("0" * 64)
@@ -25,8 +28,10 @@ IMAGE = Digest("0" * 64)
 class SmallEngine:
     """As much of an engine as the command line uses: it reads its context, says that the cache was used, and waits."""
 
-    def __init__(self, data_root: str = "", *, interrupted: bool = False) -> None:
+    def __init__(self, data_root: str = "", *, interrupted: bool = False, registry: Settings | None = None) -> None:
         self.data_root = data_root
+        self.registry = registry
+        self.transfers: list[tuple[str, Platform | None, bool]] = []
         self.context = b""
         self._interrupted = interrupted
 
@@ -59,6 +64,24 @@ class SmallEngine:
 
     def list(self, query: ImageQuery) -> list[Any]:
         return [query]
+
+    def info(self) -> Any:
+        return Platform("linux", "amd64")
+
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        all_tags: bool,
+        report: Reporter,
+        **_: object,
+    ) -> None:
+        self.transfers.append((reference.familiar, platform, all_tags))
+        report(CacheHit())
+        report(Status("Waiting"))
+
+    push = pull
 
 
 def embedded(engine: SmallEngine) -> EmbeddedEngine:
@@ -108,6 +131,39 @@ def test_host_is_asked() -> None:
         assert isinstance(chosen, Client)
     with pytest.raises(InvalidInput, match="invalid host"), open_target("tcp://localhost:1", None):
         pass
+
+
+def test_options_about_registries_are_for_an_engine_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = RegistryOptions(insecure=("x",), certificates="/")
+    with scripted_engine({}) as engine:
+        monkeypatch.setattr(target, "DEFAULT_SOCKET", engine.socket)
+        assert find_engine(None, None, RegistryOptions()) == engine.socket
+        assert find_engine(None, "/data", given) is None
+        for host in (None, engine.host):
+            with pytest.raises(InvalidInput, match=r"^--insecure-registry, --certs-dir: the engine at"):
+                find_engine(host, None, given)
+    assert find_engine(None, None, given) is None
+    monkeypatch.setattr(target, "Engine", SmallEngine)
+    with open_target(None, "/data", given) as chosen:
+        settings = cast("Any", chosen)._engine.registry
+    assert (settings.insecure, settings.certificates) == (("x",), "/")
+
+
+def test_embedded_transfers() -> None:
+    shown: list[Status] = []
+    engine = SmallEngine()
+    name = Reference.parse("reg.example/x")
+    embedded(engine).pull(name, platform="", all_tags=True, keychain=no_credentials, show=shown.append)
+    embedded(engine).pull(name, platform="arm64", all_tags=False, keychain=no_credentials, show=shown.append)
+    embedded(engine).push(name, all_tags=False, keychain=no_credentials, show=shown.append)
+    embedded(engine).push(name, all_tags=True, keychain=no_credentials, show=shown.append)
+    assert engine.transfers == [
+        ("reg.example/x", None, True),
+        ("reg.example/x", Platform("linux", "arm64"), False),
+        ("reg.example/x:latest", None, False),
+        ("reg.example/x", None, True),
+    ]
+    assert shown == [Status("Waiting")] * 4
 
 
 def test_default_socket_is_asked_if_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:

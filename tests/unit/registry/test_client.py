@@ -13,7 +13,17 @@ from imagewright.oci import Descriptor, Digest
 from imagewright.reference import Reference
 from imagewright.registry import MANIFEST_TYPES, Client, Settings
 
-MANIFEST = b'{"schemaVersion": 2}'
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "digest": str(Digest.of(b"")),
+            "size": 0,
+        },
+        "layers": [],
+    }
+).encode()
 DIGEST = Digest.of(MANIFEST)
 MANIFEST_HEADERS = {"Content-Type": f"{MANIFEST_TYPES[0]}; x=y", "Docker-Content-Digest": str(DIGEST)}
 
@@ -92,6 +102,19 @@ def test_a_mirror_that_lacks_it_is_passed_over() -> None:
         assert sender.get_manifest(Reference.parse("busybox")).digest == DIGEST
 
     assert asked == ["/v2/", "/v2/library/busybox/manifests/latest"]
+
+
+def test_a_mirror_that_gives_no_manifest_is_passed_over_for_good() -> None:
+    name = "/v2/library/busybox/manifests/latest"
+    with (
+        registry({"/v2/": ({}, b""), name: ({}, b"<html>please log in</html>")}) as (portal, asked),
+        registry({"/v2/": ({}, b""), name: (MANIFEST_HEADERS, MANIFEST)}) as (full, _),
+        client(mirrors=(f"http://{portal}", f"http://{full}")) as sender,
+    ):
+        assert sender.get_manifest(Reference.parse("busybox")).digest == DIGEST
+        assert sender.get_manifest(Reference.parse("busybox")).digest == DIGEST
+
+    assert asked == ["/v2/", name]
 
 
 def test_mirrors_are_of_docker_hub_only() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from imagewright.registry.addresses import parse_registry
-from imagewright.registry.proxies import find_proxy
+from imagewright.registry.proxies import find_proxy, proxy_variables
 
 PROXIES = {"HTTPS_PROXY": "http://secure:1", "http_proxy": "plain:2"}
 
@@ -55,3 +55,18 @@ def test_names_are_excluded(excluded: str, expected: bool) -> None:
 )
 def test_addresses_are_excluded(registry: str, excluded: str, expected: bool) -> None:
     assert bool(found(registry, no_proxy=excluded)) is expected
+
+
+@pytest.mark.parametrize(
+    ("proxy", "shown"),
+    [
+        ("http://p.example:3128", "http://p.example:3128"),
+        ("http://me:secret@p.example", "http://xxxxx:xxxxx@p.example"),
+        ("me:secret@p.example:3128", "xxxxx:xxxxx@p.example:3128"),
+        ("http://me:se/c#r@et@p.example", "http://xxxxx:xxxxx@p.example"),
+        ("", ""),
+    ],
+)
+def test_what_is_shown_of_the_variables(proxy: str, shown: str) -> None:
+    variables = {"HTTP_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": "a,b", "no_proxy": "c"}
+    assert proxy_variables(variables) == (shown, shown, "a,b")

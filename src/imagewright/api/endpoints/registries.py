@@ -6,7 +6,6 @@ from aiohttp import web
 from imagewright.api import wire
 from imagewright.api.answers import json_answer
 from imagewright.api.bodies import read_body
-from imagewright.api.build_parameters import parse_platform
 from imagewright.api.endpoints.building import last_words
 from imagewright.api.endpoints.reports import reporter
 from imagewright.api.filters import parse_filters
@@ -40,8 +39,7 @@ async def pull(call: Call) -> web.StreamResponse:
     reference = _wanted(call)
     if reference.familiar_name == "scratch":
         raise Forbidden("'scratch' is a reserved name")
-    machine = Platform("linux", call.service.facts.architecture)
-    platform = parse_platform(call.query, call.version, machine)
+    platform = _platform(call)
 
     def work(job: Job) -> None:
         call.engine.pull(
@@ -54,6 +52,14 @@ async def pull(call: Call) -> web.StreamResponse:
         )
 
     return await stream(call, work, content_type=_JSON, last_words=last_words)
+
+
+def _platform(call: Call) -> Platform | None:
+    """Return the platform that is asked for, which need not be this machine's: what is pulled is not run here."""
+    text = call.query.get("platform")
+    if not (text and call.version.at_least(1, 32)):
+        return None
+    return Platform.parse(text, default=Platform("linux", call.service.facts.architecture))
 
 
 def _wanted(call: Call) -> Reference:

@@ -19,6 +19,9 @@ def volumes() -> Document:
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "arm": "armv7l"}
 
 
+# This machine is trusted with its own certificates, as newer engines say of both of its networks.
+_LOOPBACK = ("::1/128", "127.0.0.0/8")
+
 # Clients warn where one is missing.
 _KERNEL_ABILITIES = (
     *("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit", "OomKillDisable"),
@@ -52,14 +55,14 @@ def system_information(
         "OSType": "linux",
         "Architecture": _MACHINES.get(info.architecture, info.architecture),
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": {"InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": []},
+        "RegistryConfig": _registries(info),
         "NCPU": info.cpus,
         "MemTotal": info.memory,
         "GenericResources": None,
         "DockerRootDir": info.data_root,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
+        "HttpProxy": info.http_proxy,
+        "HttpsProxy": info.https_proxy,
+        "NoProxy": info.no_proxy,
         "Name": host,
         "Labels": [],
         "ExperimentalBuild": experimental,
@@ -147,4 +150,20 @@ def _cache_entry(cache: CacheDirectory, version: ApiVersion) -> Document:
         "CreatedAt": format_time(cache.created_ns),
         "LastUsedAt": format_time(cache.used_ns),
         "UsageCount": cache.uses,
+    }
+
+
+def _registries(info: EngineInfo) -> Document:
+    """Return what is done with registries: Docker Hub's mirrors, and those whose certificates are not verified."""
+    networks = [entry for entry in info.insecure if "/" in entry]
+    hosts = sorted(entry for entry in info.insecure if "/" not in entry)
+    mirrors = list(info.mirrors)
+    hub: Document = {"Name": "docker.io", "Mirrors": mirrors, "Secure": True, "Official": True}
+    listed = {name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False} for name in hosts}
+    return {
+        "AllowNondistributableArtifactsCIDRs": [],
+        "AllowNondistributableArtifactsHostnames": [],
+        "InsecureRegistryCIDRs": [*networks, *_LOOPBACK],
+        "IndexConfigs": {**listed, "docker.io": hub},
+        "Mirrors": mirrors,
     }

@@ -36,6 +36,13 @@ def test_a_placeholder_is_no_credential(daemon: FakeDaemon, engine: FakeEngine) 
     assert engine.calls == [("pull", Reference.parse("x:1"), Platform("linux", "amd64"), False, None)]
 
 
+def test_another_platform_is_pulled(daemon: FakeDaemon, engine: FakeEngine) -> None:
+    daemon.request("POST", "/images/create?fromImage=x&tag=1&platform=arm64", b"")
+    daemon.request("POST", "/v1.31/images/create?fromImage=x&tag=1&platform=arm64", b"")
+    assert [call[2] for call in engine.calls] == [Platform("linux", "arm64"), None]
+    assert daemon.request("POST", "/images/create?fromImage=x&tag=1&platform=a/b/c/d", b"").status == 400
+
+
 def test_a_pull_that_fails_at_once_is_no_stream(daemon: FakeDaemon, engine: FakeEngine) -> None:
     def fail(_name: str) -> None:
         raise NotFound("manifest unknown")

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from imagewright.api import wire
@@ -20,6 +22,29 @@ def test_information_names_the_machine_as_the_kernel_does() -> None:
     assert (shown["Architecture"], shown["OSType"], shown["NCPU"]) == ("x86_64", "linux", 2)
     assert shown["SystemTime"] == "2023-11-14T22:13:20.123456789Z"
     assert wire.volumes() == {"Volumes": [], "Warnings": None}
+
+
+def test_information_tells_of_registries() -> None:
+    info = dataclasses.replace(
+        FakeEngine().info(),
+        mirrors=("http://m.example/",),
+        insecure=("b.example:5000", "10.0.0.0/8", "a.example"),
+        http_proxy="p",
+    )
+    shown = wire.system_information(info, now_ns=CREATED_NS, host="h", release="1")
+    listed = {"Mirrors": [], "Secure": False, "Official": False}
+    assert shown["RegistryConfig"] == {
+        "AllowNondistributableArtifactsCIDRs": [],
+        "AllowNondistributableArtifactsHostnames": [],
+        "InsecureRegistryCIDRs": ["10.0.0.0/8", "::1/128", "127.0.0.0/8"],
+        "IndexConfigs": {
+            "a.example": {"Name": "a.example", **listed},
+            "b.example:5000": {"Name": "b.example:5000", **listed},
+            "docker.io": {"Name": "docker.io", "Mirrors": ["http://m.example/"], "Secure": True, "Official": True},
+        },
+        "Mirrors": ["http://m.example/"],
+    }
+    assert (shown["HttpProxy"], shown["HttpsProxy"], shown["NoProxy"]) == ("p", "", "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""`imagewright pull`."""
+
+from collections.abc import Sequence
+
+import click
+
+from imagewright.cli.keychain import UserKeychain
+from imagewright.cli.options import engine_options
+from imagewright.cli.registry_options import RegistryOptions, registry_options
+from imagewright.cli.target import open_target
+from imagewright.cli.transfer import transfer_display
+from imagewright.errors import InvalidInput
+from imagewright.reference import Reference
+
+__all__ = ["command"]
+
+
+@click.command("pull")
+@click.argument("name", metavar="NAME[:TAG|@DIGEST]")
+@click.option("-a", "--all-tags", is_flag=True, help="Fetch every tag of the repository.")
+@click.option("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="Which image of several. [default: this one]")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the name.")
+@engine_options
+@registry_options
+def command(
+    *,
+    name: str,
+    all_tags: bool,
+    platform: str,
+    quiet: bool,
+    host: str | None,
+    data_root: str | None,
+    mirrors: Sequence[str],
+    insecure: Sequence[str],
+    certificates: str | None,
+) -> None:
+    """Fetch the image NAME from its registry."""
+    reference = Reference.parse(name)
+    if all_tags and (reference.tag or reference.digest):
+        raise InvalidInput("tag can't be used with --all-tags/-a")
+    if not all_tags and not (reference.tag or reference.digest):
+        reference = reference.with_default_tag()
+        if not quiet:
+            click.echo(f"Using default tag: {reference.tag}")
+    registries = RegistryOptions(mirrors=mirrors, insecure=insecure, certificates=certificates)
+    with open_target(host, data_root, registries) as engine, transfer_display(quiet=quiet) as show:
+        engine.pull(reference, platform=platform, all_tags=all_tags, keychain=UserKeychain(), show=show)
+    click.echo(reference.canonical)
