@@ -15,7 +15,7 @@ from imagewright.api.log import log_failure
 from imagewright.api.query import Query, Target
 from imagewright.api.roles import EngineProtocol
 from imagewright.api.routes import find_route
-from imagewright.api.service import Call, Service
+from imagewright.api.service import BuildLimits, Call, Gate, Service
 from imagewright.api.threads import Threads
 from imagewright.api.versions import MAXIMUM, ApiVersion
 
@@ -32,7 +32,7 @@ _HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
 _log = structlog.get_logger("imagewright.api")
 
 
-def make_app(engine: EngineProtocol) -> web.Application:
+def make_app(engine: EngineProtocol, builds: BuildLimits = BuildLimits()) -> web.Application:  # noqa: B008 - a value
     """Return the application that speaks the Engine API for `engine`; closing the engine is up to the caller.
 
     `serve` runs it. Under another server a client that leaves is noticed only when something is sent to it.
@@ -41,7 +41,9 @@ def make_app(engine: EngineProtocol) -> web.Application:
 
     async def service(app: web.Application) -> AsyncIterator[None]:
         threads = Threads()
-        app[_SERVICE] = Service(engine, threads, await threads.run(engine.info))
+        app[_SERVICE] = Service(
+            engine, threads, await threads.run(engine.info), gate=Gate(builds.running, builds.queued)
+        )
         yield
         await threads.close()
 
