@@ -17,7 +17,7 @@ import pytest
 from support.bases import busybox_base
 from support.builder import Member, archive, context
 from support.daemon import Daemon, daemon
-from support.engines import leftovers, processes
+from support.engines import cgroups, leftovers, processes
 from support.unixhttp import UnixConnection, request
 
 pytestmark = pytest.mark.privileged
@@ -115,7 +115,7 @@ def test_nothing_is_left_after_a_kill_in_the_middle_of_a_run(tmp_path: Path) -> 
     with daemon(str(tmp_path)) as running:
         assert not [line for line in processes() if "sleep 4321" in line]
         assert leftovers(running.data_root) == []
-        assert _cgroups(running.data_root) == []
+        assert cgroups(running.data_root) == []
         names = [tag for image in _images(running) for tag in image["RepoTags"]]
         assert sorted(names) == ["busybox:latest", "kept:latest"]
         for image in _images(running):
@@ -160,10 +160,3 @@ def _check_export(running: Daemon, image: object) -> None:
                 assert hashlib.sha256(file.read()).hexdigest() == member.name.rpartition("/")[2]
                 blobs += 1
         assert blobs >= 3
-
-
-def _cgroups(data_root: str) -> list[Path]:
-    """Return the control groups of the sandbox at `data_root`, which are named after it."""
-    name = hashlib.sha256(f"{data_root}/run".encode()).hexdigest()[:12]
-    tops = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]
-    return [path for top in tops if top.is_dir() for path in top.glob(f"imagewright-{name}*")]

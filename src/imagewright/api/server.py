@@ -64,6 +64,8 @@ def serve(
         def handle() -> None:
             for number in signals:
                 loop.remove_signal_handler(number)
+                # Python's own way with an interrupt waits for every thread.
+                signal.signal(number, signal.SIG_DFL)
             stop.set()
 
         for number in signals:
