@@ -14,6 +14,7 @@ from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
 from imagewright.engine.info import EngineInfo
+from imagewright.sandbox import Attachment
 from imagewright.store import (
     Container,
     DiskUsage,
@@ -29,6 +30,7 @@ from imagewright.store import (
 
 __all__ = [
     "DEFAULT_DATA_ROOT",
+    "Attachment",
     "BuildRequest",
     "Container",
     "DiskUsage",

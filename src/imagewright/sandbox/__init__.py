@@ -5,6 +5,7 @@ container, and leaves its changes in an upper directory; `capture` makes a layer
 lacks for it.
 """
 
+from imagewright.sandbox.attached import Attachment
 from imagewright.sandbox.capturing import capture
 from imagewright.sandbox.doctor import Finding, probe
 from imagewright.sandbox.request import Channel, Limits, Network, OutputSink, RunRequest, Ulimit
@@ -12,6 +13,7 @@ from imagewright.sandbox.run import Sandbox
 from imagewright.sandbox.unpacking import unpack
 
 __all__ = [
+    "Attachment",
     "Channel",
     "Finding",
     "Limits",

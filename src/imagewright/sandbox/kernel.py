@@ -13,6 +13,7 @@ __all__ = [
     "MNT_DETACH",
     "MS_REC",
     "MS_SLAVE",
+    "become_subreaper",
     "in_new_thread",
     "mount",
     "unmount",
@@ -25,11 +26,13 @@ CLONE_NEWNET = 0x4000_0000
 MNT_DETACH = 2
 MS_REC = 0x4000
 MS_SLAVE = 0x8_0000
+_PR_SET_CHILD_SUBREAPER = 36
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _libc.unshare.argtypes = [ctypes.c_int]
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 T = TypeVar("T")
 
@@ -82,3 +85,8 @@ def in_new_thread(work: Callable[[], T], name: str) -> T:
         raise error
     result: T = value
     return result
+
+
+def become_subreaper() -> None:
+    """Let this process become the parent of descendants whose own parents end; prctl(2). Idempotent."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))

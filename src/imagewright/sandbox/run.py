@@ -14,6 +14,7 @@ from typing import Self
 
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Conflict, InvalidInput, SystemFailure
+from imagewright.sandbox.attached import AttachedContainer, Attachment
 from imagewright.sandbox.bundle import Bundle
 from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
@@ -21,7 +22,7 @@ from imagewright.sandbox.network import SlirpNetwork
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
-from imagewright.sandbox.runtime import environment, find_runtime, run_arguments
+from imagewright.sandbox.runtime import detached, environment, find_runtime, run_arguments
 
 __all__ = ["Sandbox"]
 
@@ -46,13 +47,14 @@ class Sandbox:
         self._ending: list[SlirpNetwork] = []
         self._lock = threading.Lock()
 
-    def run(self, request: RunRequest, *, output: OutputSink, cancellation: Cancellation) -> int:
+    def run(self, request: RunRequest, *, output: OutputSink | Attachment, cancellation: Cancellation) -> int:
         """Run `request` to its end and return the exit code (128 + n if signal n killed it).
 
-        `output` is called in the calling thread. When this returns or raises, no process, mount, cgroup or file of the
-        container is left but `request.upper`, and perhaps a network helper that has been killed. Raises `Cancelled`
-        when cancelled, what `output` raised (the container is killed first), `SystemFailure` with the engine's text if
-        the process cannot be started, and `InvalidInput` for a request that is refused.
+        `output` is called in the calling thread, unless it is this process's own streams. When this returns or raises,
+        no process, mount, cgroup or file of the container is left but `request.upper`, and perhaps a network helper
+        that has been killed. Raises `Cancelled` when cancelled, what `output` raised (the container is killed first),
+        `SystemFailure` with the engine's text if the process cannot be started, and `InvalidInput` for a request that
+        is refused.
         """
         cancellation.check()
         cwd = _check(request)
@@ -82,6 +84,9 @@ class Sandbox:
                         network.wait_ready()
 
                 command = run_arguments(runtime, self._state_root, bundle.directory, request.container_id)
+                if isinstance(output, Attachment):
+                    attached = AttachedContainer(bundle, self._find_hierarchies(), cgroup, stop)
+                    return attached.run(detached(command), self._environment, prepare, output)
                 return container.run(command, self._environment, prepare, output)
         finally:
             forget()
