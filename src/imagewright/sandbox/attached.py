@@ -25,8 +25,8 @@ _SIGNALLED = 128
 class Attachment:
     """Gives a container's process the descriptors `streams` of this process: input, output, errors.
 
-    They may be a terminal. It is no controlling terminal of the container's, which would be made inside of it: keys
-    that send signals do that to this process, which passes an interrupt on with `interrupt`.
+    They may be a terminal. That is not the container's controlling terminal, so nothing in there can put words into it
+    (TIOCSTI of ioctl_tty(2)), and keys that send signals do that to this process: `interrupt` passes an interrupt on.
     """
 
     def __init__(self, streams: tuple[int, int, int] = (0, 1, 2)) -> None:

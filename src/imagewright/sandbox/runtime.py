@@ -65,7 +65,7 @@ def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str)
 
 def detached(arguments: Sequence[str]) -> list[str]:
     """Return what `run_arguments` returned such that it ends when the container has started, which has its streams."""
-    at = arguments.index("run") + 1
+    at = arguments.index("run", 1) + 1
     return [*arguments[:at], "--detach", *arguments[at:]]
 
 
