@@ -58,6 +58,7 @@ check: $(READY)
 bench: $(READY)
 	@.ci/install-programs $(TEST_PROGRAMS)
 	$(BIN)/python benchmarks/classic.py
+	$(BIN)/python benchmarks/parallel.py
 	$(BIN)/python benchmarks/images.py
 
 fuzz: $(READY)

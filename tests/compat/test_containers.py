@@ -77,7 +77,9 @@ def test_the_container_of_a_failed_step(cli: DockerCli, engine: Daemon) -> None:
     build(cli, engine, "FROM rescued:1\nRUN cat /tmp/left >&2; exit 1\n")
     rescued, _ = listed(cli, engine)
     assert cli.run(engine.host, "logs", rescued).stderr == b"left\n"
-    assert inspect(cli, engine, "rescued:1")["Id"] == image
+    document = inspect(cli, engine, "rescued:1")
+    assert document["Id"] == image
+    assert {"A=b", "Q=1"} <= set(document["Config"]["Env"])
     cli.ok(engine.host, "rm", container, rescued)
     assert listed(cli, engine) == []
     result = cli.run(engine.host, "logs", container)

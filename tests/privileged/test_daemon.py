@@ -18,7 +18,7 @@ import pytest
 from support.bases import busybox_base
 from support.builder import Member, archive, context
 from support.daemon import Daemon, daemon
-from support.engines import leftovers, processes
+from support.engines import cgroups, leftovers, processes
 from support.unixhttp import UnixConnection, request
 
 pytestmark = pytest.mark.privileged
@@ -129,7 +129,7 @@ def test_nothing_is_left_after_a_kill_in_the_middle_of_a_run(tmp_path: Path) -> 
         assert _cgroups(running.data_root, below=_PARENT) == []
         _remove_parents()
         assert leftovers(running.data_root) == []
-        assert _cgroups(running.data_root) == []
+        assert cgroups(running.data_root) == []
         names = [tag for image in _images(running) for tag in image["RepoTags"]]
         assert sorted(names) == ["busybox:latest", "kept:latest"]
         for image in _images(running):

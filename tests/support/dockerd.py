@@ -24,10 +24,11 @@ _PREPARE = 'ip link set lo up; mount -t tmpfs none /opt; exec "$@"'
 
 @dataclass(frozen=True)
 class Dockerd:
-    """A running engine; `socket` is the path of its unix socket."""
+    """A running engine; `socket` is the path of its unix socket, `process` the one all of its descend from."""
 
     socket: str
     data_root: str
+    process: subprocess.Popen[bytes]
 
     @property
     def host(self) -> str:
@@ -70,7 +71,7 @@ def dockerd(directory: str, *arguments: str) -> Iterator[Dockerd]:
     try:
         with serving(command, socket=socket, log=os.path.join(directory, "dockerd.log")) as unshare:
             try:
-                yield Dockerd(socket, data_root)
+                yield Dockerd(socket, data_root, unshare)
             finally:
                 _kill_child(unshare.pid)
     finally:

@@ -1,5 +1,6 @@
 """An embedded engine for tests, and what they ask of it."""
 
+import hashlib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ from imagewright.oci import Digest
 from imagewright.reference import Reference
 from support.builder import Content, context
 
-__all__ = ["Entry", "Log", "build", "flatten", "leftovers", "processes", "reference", "saved"]
+__all__ = ["Entry", "Log", "build", "cgroups", "flatten", "leftovers", "processes", "reference", "saved"]
 
 
 @dataclass
@@ -151,9 +152,22 @@ def leftovers(data_root: str) -> list[str]:
     own = str(os.getpid())
     return [
         *(mount for mount in mounts if mount.startswith(data_root)),
-        *(str(path) for name in ("ingest", "run") for path in Path(data_root, name).rglob("*") if path.is_file()),
+        # A walk goes on where something vanishes meanwhile.
+        *(
+            os.path.join(directory, name)
+            for top in ("ingest", "run")
+            for directory, _, names in os.walk(os.path.join(data_root, top))
+            for name in names
+        ),
         *(line for line in processes() if data_root in line and line.split()[0] != own and " serve " not in line),
     ]
+
+
+def cgroups(data_root: str) -> list[str]:
+    """Return the control groups of the sandbox of the engine at `data_root`, which are named after it."""
+    name = hashlib.sha256(f"{data_root}/run".encode()).hexdigest()[:12]
+    tops = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()]
+    return [str(path) for top in tops if top.is_dir() for path in top.glob(f"imagewright-{name}*")]
 
 
 def processes() -> list[str]:

@@ -3,5 +3,6 @@
 from imagewright.api.app import make_app
 from imagewright.api.roles import EngineProtocol
 from imagewright.api.server import listen, serve
+from imagewright.api.service import BuildLimits
 
-__all__ = ["EngineProtocol", "listen", "make_app", "serve"]
+__all__ = ["BuildLimits", "EngineProtocol", "listen", "make_app", "serve"]

@@ -15,7 +15,7 @@ from imagewright.api.log import log_failure
 from imagewright.api.query import Query, Target
 from imagewright.api.roles import EngineProtocol
 from imagewright.api.routes import find_route
-from imagewright.api.service import Call, Service
+from imagewright.api.service import BuildLimits, Call, Gate, Service
 from imagewright.api.threads import Threads
 from imagewright.api.versions import MAXIMUM, ApiVersion
 
@@ -31,7 +31,12 @@ _HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("headers", dict)
 _log = structlog.get_logger("imagewright.api")
 
 
-def make_app(engine: EngineProtocol, *, experimental: bool = False) -> web.Application:
+def make_app(
+    engine: EngineProtocol,
+    builds: BuildLimits = BuildLimits(),  # noqa: B008 - a value
+    *,
+    experimental: bool = False,
+) -> web.Application:
     """Return the application that speaks the Engine API for `engine`; closing the engine is up to the caller.
 
     `experimental` has it do what the engine calls so, which is squashing. `serve` runs it. Under another server a
@@ -41,7 +46,13 @@ def make_app(engine: EngineProtocol, *, experimental: bool = False) -> web.Appli
 
     async def service(app: web.Application) -> AsyncIterator[None]:
         threads = Threads()
-        app[_SERVICE] = Service(engine, threads, await threads.run(engine.info), experimental)
+        app[_SERVICE] = Service(
+            engine,
+            threads,
+            await threads.run(engine.info),
+            experimental,
+            gate=Gate(builds.running, builds.queued),
+        )
         yield
         await threads.close()
 

@@ -43,6 +43,7 @@ _ROUTES = (
     Route("GET", "/version", system.version),
     Route("GET", "/info", system.information),
     Route("POST", "/build", building.build, lenient=True),
+    Route("POST", "/build/cancel", building.cancel),
     Route("GET", "/images/json", images.list_images),
     Route("GET", "/images/get", transfer.save),
     Route("GET", "/images/search", registries.search),
@@ -70,7 +71,6 @@ _ROUTES = (
     Route("OPTIONS", "/{name}", system.options),
     # Known to clients, and not here yet.
     Route("POST", "/build/prune", system.prune_cache),
-    Route("POST", "/build/cancel", system.unsupported),
     Route("POST", "/session", system.unsupported),
 )
 

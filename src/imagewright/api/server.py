@@ -17,6 +17,7 @@ from imagewright.api.app import make_app
 from imagewright.api.connection import Connections
 from imagewright.api.log import configure_log
 from imagewright.api.roles import EngineProtocol
+from imagewright.api.service import BuildLimits
 from imagewright.api.unreadable import Handler
 from imagewright.errors import Conflict, Forbidden, InvalidInput, SystemFailure, Unsupported
 
@@ -43,12 +44,14 @@ def serve(
     *,
     group: str = "docker",
     experimental: bool = False,
+    builds: BuildLimits = BuildLimits(),  # noqa: B008 - a value
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve the Engine API for `engine` on `hosts` until SIGTERM or SIGINT; call from the main thread.
 
     Each host is `unix://PATH`. Running builds are then cancelled and waited for, and the sockets removed; a second
-    signal ends the process. `ready` is called when connections are accepted. Closing the engine is up to the caller.
+    signal ends the process. `builds` says how many builds there may be at one time; `ready` is called when
+    connections are accepted. Closing the engine is up to the caller.
     The log goes to standard error.
     Raises `InvalidInput` and `Unsupported` for hosts that cannot be, `Conflict` if a socket is in use.
     """
@@ -62,11 +65,13 @@ def serve(
         def handle() -> None:
             for number in signals:
                 loop.remove_signal_handler(number)
+                # Python's own way with an interrupt waits for every thread.
+                signal.signal(number, signal.SIG_DFL)
             stop.set()
 
         for number in signals:
             loop.add_signal_handler(number, handle)
-        await listen(engine, hosts, stop=stop, group=group, experimental=experimental, ready=ready)
+        await listen(engine, hosts, stop=stop, group=group, experimental=experimental, builds=builds, ready=ready)
 
     asyncio.run(run())
 
@@ -78,6 +83,7 @@ async def listen(
     stop: asyncio.Event,
     group: str = "docker",
     experimental: bool = False,
+    builds: BuildLimits = BuildLimits(),  # noqa: B008 - a value
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Do what `serve` does, until `stop` is set."""
@@ -85,7 +91,7 @@ async def listen(
     if not paths:
         raise InvalidInput("no host to listen on")
     runner = web.AppRunner(
-        make_app(engine, experimental=experimental),
+        make_app(engine, builds, experimental=experimental),
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
         max_line_size=_LINE_LIMIT,

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -18,12 +18,20 @@ from imagewright.api.versions import ApiVersion
 from imagewright.engine import EngineInfo
 from imagewright.errors import Cancelled, Unavailable
 
-__all__ = ["Call", "Gate", "Jobs", "Service"]
+__all__ = ["BuildLimits", "Call", "Gate", "Jobs", "Service"]
 
 _RUNNING_LIMIT = max(4, 2 * (os.cpu_count() or 1))
 _QUEUE_LIMIT = 256
 # Each holds a thread as long as it listens.
 _WATCHERS_LIMIT = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildLimits:
+    """How many builds may run at one time, and how many more may wait before others are turned away."""
+
+    running: int = _RUNNING_LIMIT
+    queued: int = _QUEUE_LIMIT
 
 
 class Gate:
@@ -64,7 +72,7 @@ class Gate:
 
         def leave() -> None:
             nonlocal left
-            left = turn.cancel()
+            left = turn.cancel() or left
 
         try:
             with call.on_gone(leave):
@@ -79,10 +87,11 @@ class Gate:
 
 
 class Jobs:
-    """The long jobs that run, so that they can be told to stop when the daemon does."""
+    """The long jobs that run, so that they can be told to stop when the daemon does, or by a name of the client's."""
 
     def __init__(self) -> None:
         self._stops: set[Callable[[], None]] = set()
+        self._named: dict[object, tuple[str, Callable[[], None]]] = {}
         self.closing = False
 
     @contextmanager
@@ -95,6 +104,23 @@ class Jobs:
             yield
         finally:
             self._stops.discard(stop)
+
+    @contextmanager
+    def named(self, name: str, stop: Callable[[], None]) -> Iterator[None]:
+        """Inside the `with`, `cancel` of `name` calls `stop`; of "" nothing is remembered."""
+        key = object()
+        if name:
+            self._named[key] = (name, stop)
+        try:
+            yield
+        finally:
+            self._named.pop(key, None)
+
+    def cancel(self, name: str) -> None:
+        """Stop what goes by `name`, wait or run; nothing happens if nothing does."""
+        for found, stop in list(self._named.values()):
+            if found == name:
+                stop()
 
     def close(self) -> None:
         """Stop every job, and let none start."""
@@ -146,7 +172,10 @@ class Call:
         """The client's connection, None where the application is run by another server than ours."""
         return Connection.of(self.request)
 
-    def on_gone(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call `callback` if the client leaves inside the `with`; see `Connection.on_gone`."""
+    @contextmanager
+    def on_gone(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback` if the client leaves inside the `with` (see `Connection.on_gone`), or cancels this build."""
         connection = self.connection
-        return connection.on_gone(callback) if connection else nullcontext()
+        identity = self.query.get("buildid") if self.endpoint == "/build" else ""
+        with connection.on_gone(callback) if connection else nullcontext(), self.service.jobs.named(identity, callback):
+            yield

@@ -64,7 +64,10 @@ def run_command(
     tree = store.tree(diff_ids)
     user = read_accounts(tree).resolve_user(op.user)
     unpacking = partial(unpack, cancellation=cancellation)
-    lowers = tuple(store.layer_directory(diff_id, diff_ids[:n], unpacking) for n, diff_id in enumerate(diff_ids))
+    lowers = tuple(
+        store.layer_directory(diff_id, diff_ids[:n], unpacking, cancellation=cancellation)
+        for n, diff_id in enumerate(diff_ids)
+    )
     cancellation.check()
     upper = os.path.join(directory, "upper")
     os.mkdir(upper)

@@ -17,7 +17,7 @@ from imagewright.build.request import Network, Surroundings
 from imagewright.build.running import Runner, check_surroundings, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
-from imagewright.errors import DockerfileError, InvalidInput
+from imagewright.errors import Cancelled, DockerfileError, InvalidInput
 from imagewright.events import (
     BuildWarning,
     CacheHit,
@@ -284,7 +284,8 @@ class Steps:
             removed = self._settings.force_remove or (self._settings.remove and record is not None)
             if removed:
                 report(ContainerRemoved(container))
-            elif not cancellation.cancelled:
+            # A client that has left is noticed first where something is written to it.
+            elif not (cancellation.cancelled or isinstance(error, Cancelled)):
                 remains.keep(error, None if record is None else record.diff_id, cancellation)
             remains.close()
         return record

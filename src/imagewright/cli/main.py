@@ -13,6 +13,7 @@ __all__ = ["main", "program"]
 # Name of a command: the attribute that holds it in the module of the same name, and its line in the help.
 _COMMANDS = {
     "build": "Build an image from a Dockerfile.",
+    "debug": "Look around in what a failed step left.",
     "doctor": "Say what this machine can and cannot do.",
     "images": "List images.",
     "login": "Log in to a registry.",

@@ -30,6 +30,15 @@ __all__ = ["command"]
     help="Read hosts, data-root, registry-mirrors and insecure-registries from this file, spelt as in Docker's "
     "daemon.json.",
 )
+@click.option(
+    "--max-builds",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Builds that run at one time. [default: twice the processors, at least 4]",
+)
+@click.option(
+    "--max-queued", type=click.IntRange(0), metavar="N", help="Builds that wait for their turn. [default: 256]"
+)
 def command(
     *,
     hosts: Sequence[str],
@@ -40,6 +49,8 @@ def command(
     certificates: str | None,
     config_file: str | None,
     experimental: bool,
+    max_builds: int | None,
+    max_queued: int | None,
 ) -> None:
     """Run the engine behind the Docker Engine HTTP API, until a signal ends it."""
     registries = RegistryOptions(mirrors=mirrors, insecure=insecure, certificates=certificates)
@@ -58,11 +69,13 @@ def command(
     for host in hosts:
         unix_socket_path(host)
     settings = registries.settings()
-    from imagewright.api import serve  # noqa: PLC0415 - the server is only loaded where it runs
+    from imagewright.api import BuildLimits, serve  # noqa: PLC0415 - the server is only loaded where it runs
     from imagewright.engine import Engine  # noqa: PLC0415
 
     with Engine(data_root or DEFAULT_DATA_ROOT, runtime=runtime, registry=settings) as engine:
-        serve(engine, hosts, experimental=experimental)
+        limits = {"running": max_builds, "queued": max_queued}
+        builds = BuildLimits(**{name: limit for name, limit in limits.items() if limit is not None})
+        serve(engine, hosts, experimental=experimental, builds=builds)
 
 
 def _with_file(options: RegistryOptions, found: dict[str, tuple[str, ...]]) -> RegistryOptions:

@@ -14,7 +14,7 @@ from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
 from imagewright.engine.info import EngineInfo
-from imagewright.sandbox import Limits, Ulimit
+from imagewright.sandbox import Attachment, Limits, Ulimit
 from imagewright.store import (
     CacheDirectory,
     CachePruning,
@@ -32,6 +32,7 @@ from imagewright.store import (
 
 __all__ = [
     "DEFAULT_DATA_ROOT",
+    "Attachment",
     "BuildRequest",
     "CacheDirectory",
     "CachePruning",

@@ -57,9 +57,12 @@ def commit_container(
 def _run_config(container: Container, image: RunConfig) -> RunConfig:
     """Return the configuration that the engine has for such a container.
 
-    A RUN goes past the entrypoint and has no health check, and triggers were carried out when the build began.
+    A RUN goes past the entrypoint and has no health check, and triggers were carried out when the build began. The
+    build args that it saw are in its environment, as the engine has it.
     """
     run = replace(image, cmd=container.command, on_build=None)
+    if container.process is not None:
+        run = replace(run, env=container.process.env)
     if any(part.startswith(_METADATA_ONLY) for part in container.command):
         return run
     return replace(run, entrypoint=None, healthcheck=Healthcheck(test=("NONE",)))

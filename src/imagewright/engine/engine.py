@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from imagewright.archive import Readable, Writable
-from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement
+from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement, debug_container
 from imagewright.cancellation import Cancellation
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
@@ -36,7 +36,7 @@ from imagewright.registry import (
     no_credentials,
     proxy_variables,
 )
-from imagewright.sandbox import Sandbox
+from imagewright.sandbox import Attachment, Sandbox
 from imagewright.store import (
     CacheDirectory,
     CachePruning,
@@ -434,6 +434,30 @@ class Engine:
         Raises `NotFound` at once. The lines can be read to their end also if the container is removed meanwhile.
         """
         return self._store.read_log(name, tail=tail)
+
+    def debug(
+        self,
+        name: str,
+        argv: Sequence[str] = (),
+        *,
+        attachment: Attachment,
+        env: Sequence[str] = (),
+        cancellation: Cancellation | None = None,
+    ) -> int:
+        """Run `argv`, a shell if it is empty, in what the intermediate container `name` left; return the exit code.
+
+        It has the environment (and `env`), user and directory of the container's own process, and the streams of
+        `attachment`, which may be a terminal. What it changes is thrown away.
+        """
+        return debug_container(
+            self._store.get_container(name),
+            argv,
+            store=self._store,
+            runner=self._sandbox,
+            attachment=attachment,
+            env=env,
+            cancellation=cancellation or Cancellation(),
+        )
 
     def remove_container(self, name: str) -> None:
         """Remove the intermediate container `name`."""

@@ -5,6 +5,7 @@ container, and leaves its changes in an upper directory; `capture` makes a layer
 lacks for it.
 """
 
+from imagewright.sandbox.attached import Attachment
 from imagewright.sandbox.capturing import capture
 from imagewright.sandbox.doctor import Finding, probe
 from imagewright.sandbox.limits import check_limits
@@ -23,6 +24,7 @@ from imagewright.sandbox.unpacking import unpack
 
 __all__ = [
     "AgentMount",
+    "Attachment",
     "Channel",
     "DirectoryMount",
     "Finding",

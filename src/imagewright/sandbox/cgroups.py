@@ -72,6 +72,12 @@ class Hierarchies:
                 _write(f"{directory}/freezer.state", "THAWED")
         return found
 
+    def signal(self, cgroup: str, number: int) -> None:
+        """Send the signal `number` to every process below `cgroup`; raises nothing."""
+        for pid in {pid for directory in self._directories(cgroup) for pid in _members(directory)}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def remove(self, cgroup: str) -> bool:
         """Kill what is below `cgroup`, wait, and remove it in every hierarchy; return whether all is gone."""
         deadline = time.monotonic() + _PATIENCE

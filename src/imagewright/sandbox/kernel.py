@@ -18,6 +18,7 @@ __all__ = [
     "MS_REC",
     "MS_REMOUNT",
     "MS_SLAVE",
+    "become_subreaper",
     "in_new_thread",
     "mount",
     "open_in_root",
@@ -36,6 +37,7 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 0x8_0000
+_PR_SET_CHILD_SUBREAPER = 36
 
 # openat2(2), which the C library has no function for; the number is the same on all architectures.
 _SYS_OPENAT2 = 437
@@ -46,6 +48,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 _libc.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _libc.unshare.argtypes = [ctypes.c_int]
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 T = TypeVar("T")
 
@@ -112,3 +115,8 @@ def in_new_thread(work: Callable[[], T], name: str) -> T:
         raise error
     result: T = value
     return result
+
+
+def become_subreaper() -> None:
+    """Let this process become the parent of descendants whose own parents end; prctl(2). Idempotent."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))

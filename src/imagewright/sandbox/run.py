@@ -14,6 +14,7 @@ from typing import Self
 
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Conflict, InvalidInput, RunFailed, SystemFailure
+from imagewright.sandbox.attached import AttachedContainer, Attachment
 from imagewright.sandbox.bundle import Bundle
 from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
@@ -23,7 +24,7 @@ from imagewright.sandbox.network import SlirpNetwork
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
-from imagewright.sandbox.runtime import environment, find_runtime, keeps_cgroups, run_arguments
+from imagewright.sandbox.runtime import detached, environment, find_runtime, keeps_cgroups, run_arguments
 from imagewright.sandbox.spec import ContainerMount
 
 __all__ = ["Sandbox"]
@@ -50,14 +51,15 @@ class Sandbox:
         self._keeping: dict[str, bool] = {}
         self._lock = threading.Lock()
 
-    def run(self, request: RunRequest, *, output: OutputSink, cancellation: Cancellation) -> int:
+    def run(self, request: RunRequest, *, output: OutputSink | Attachment, cancellation: Cancellation) -> int:
         """Run `request` to its end and return the exit code (128 + n if signal n killed it).
 
-        `output` is called in the calling thread. When this returns or raises, no process, mount, cgroup or file of the
-        container is left but `request.upper`, and perhaps a network helper that has been killed. Raises `Cancelled`
-        when cancelled, what `output` raised (the container is killed first), `SystemFailure` with the engine's text if
-        the process cannot be started or a limit cannot be set here, `InvalidInput` for a request that is refused, and
-        `RunFailed`, which says so, if the exit code is not zero and processes were killed for the memory limit.
+        `output` is called in the calling thread, unless it is this process's own streams. When this returns or raises,
+        no process, mount, cgroup or file of the container is left but `request.upper`, and perhaps a network helper
+        that has been killed. Raises `Cancelled` when cancelled, what `output` raised (the container is killed first),
+        `SystemFailure` with the engine's text if the process cannot be started or a limit cannot be set here,
+        `InvalidInput` for a request that is refused, and `RunFailed`, which says so, if the exit code is not zero and
+        processes were killed for the memory limit.
         """
         cancellation.check()
         cwd = _check(request)
@@ -99,6 +101,9 @@ class Sandbox:
                     configuration=bundle.configuration(request),
                     keep=keep,
                 )
+                if isinstance(output, Attachment):
+                    attached = AttachedContainer(bundle, self._find_hierarchies(), cgroup, stop)
+                    return attached.run(detached(command), self._environment, prepare, output)
                 exit_code = container.run(command, self._environment, prepare, output)
                 if exit_code and keep and self._find_hierarchies().memory_kills(cgroup):
                     raise RunFailed(

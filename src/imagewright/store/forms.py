@@ -3,10 +3,12 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO, Self
 
 from imagewright.archive import CHUNK, Writable, write_layer
+from imagewright.cancellation import Cancellation
 from imagewright.errors import Corrupt
 from imagewright.filesystem import EMPTY, Layer, Tree, apply
 from imagewright.oci import Digest, chain_id
@@ -18,6 +20,8 @@ from imagewright.store.memory import Recent
 __all__ = ["Directories", "TarReader", "Trees", "open_tar", "write_tar"]
 
 _REMEMBERED_CHANGES = 200_000
+# How often whoever waits for another looks whether it is still wanted.
+_LOOK_SECONDS = 0.2
 
 Unpack = Callable[[Layer, str, Tree], None]
 
@@ -130,6 +134,18 @@ class Trees:
         self._trees.drop_where(lambda stack: not gone.isdisjoint(stack))
 
 
+@contextmanager
+def _held(lock: threading.Lock, cancellation: Cancellation | None) -> Iterator[None]:
+    """Hold `lock`; raise `Cancelled` soon after that is wanted while it waits."""
+    while not lock.acquire(timeout=_LOOK_SECONDS):
+        if cancellation is not None:
+            cancellation.check()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class Directories:
     """The directory forms of layers, for mounting. Thread-safe."""
 
@@ -140,13 +156,15 @@ class Directories:
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
 
-    def get(self, diff_id: Digest, below: Sequence[Digest], unpack: Unpack) -> str:
+    def get(
+        self, diff_id: Digest, below: Sequence[Digest], unpack: Unpack, cancellation: Cancellation | None = None
+    ) -> str:
         """Return the path of the layer's directory form, made with `unpack` if there is none yet.
 
         A layer that does not bring its parent directories takes their metadata from the layers `below`, and has a
         directory for each such stack. A captured directory serves on the stack that it was captured on: it may hold
         copies of what is below, and hide all of a directory where the layer names what is gone. Nothing in it may ever
-        be changed. Raises `NotFound`.
+        be changed. Raises `NotFound`, and `Cancelled` while it waits for another who makes the same.
         """
         facts = self._layers.facts(diff_id)
         if facts.form == "directory" and facts.below == chain_id(below):
@@ -155,7 +173,7 @@ class Directories:
         with self._lock:
             making = self._making.setdefault(path, threading.Lock())
         try:
-            with making:
+            with _held(making, cancellation):
                 if not os.path.isdir(path):
                     self._make(path, self._layers.get(diff_id), self._trees.get(below), unpack)
         finally:

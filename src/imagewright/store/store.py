@@ -243,13 +243,15 @@ class Store:
         """Return the filesystem that the layers `diff_ids`, lowest first, make together; raise `NotFound`."""
         return self._trees.get(diff_ids)
 
-    def layer_directory(self, diff_id: Digest, below: Sequence[Digest], unpack: Unpack) -> str:
+    def layer_directory(
+        self, diff_id: Digest, below: Sequence[Digest], unpack: Unpack, *, cancellation: Cancellation | None = None
+    ) -> str:
         """Return the path of the layer as a directory, for mounting above the layers `below`, lowest first.
 
         Made at the first call, by `unpack(layer, directory, tree of the layers below)` in a new directory, and never to
-        be changed. Raises `NotFound`.
+        be changed. Raises `NotFound`, and `Cancelled` while somebody else makes the same.
         """
-        return self._directories.get(diff_id, below, unpack)
+        return self._directories.get(diff_id, below, unpack, cancellation)
 
     def add_image(
         self,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imagewright.api import listen
+from imagewright.api import BuildLimits, listen
 from unit.api.fake_engine import FakeEngine
 
 __all__ = ["FakeDaemon", "Reply", "context", "running"]
@@ -114,7 +114,7 @@ def context(dockerfile: str, **files: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def running(path: str, engine: FakeEngine) -> Iterator[FakeDaemon]:
+def running(path: str, engine: FakeEngine, builds: BuildLimits = BuildLimits()) -> Iterator[FakeDaemon]:  # noqa: B008 - a value
     """Serve `engine` on the socket `path` meanwhile."""
     ready = threading.Event()
     stops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -123,7 +123,7 @@ def running(path: str, engine: FakeEngine) -> Iterator[FakeDaemon]:
     async def serve() -> None:
         stop = asyncio.Event()
         stops.append((asyncio.get_running_loop(), stop))
-        await listen(engine, [f"unix://{path}"], stop=stop, ready=ready.set)
+        await listen(engine, [f"unix://{path}"], stop=stop, builds=builds, ready=ready.set)
 
     def run() -> None:
         try:

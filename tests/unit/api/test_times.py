@@ -1,6 +1,6 @@
 import pytest
 
-from imagewright.api.times import parse_duration, parse_event_time, parse_timestamp
+from imagewright.api.times import parse_duration, parse_event_time, parse_log_time, parse_timestamp
 from imagewright.errors import InvalidInput
 
 NOW_NS = 1_700_000_000 * 10**9
@@ -61,3 +61,17 @@ def test_what_is_no_time_of_an_event(text: str, quoted: str) -> None:
     with pytest.raises(InvalidInput) as raised:
         parse_event_time(text, NOW_NS)
     assert str(raised.value) == f'strconv.ParseInt: parsing "{quoted}": invalid syntax'
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ns"),
+    [("", None), ("0", None), ("1", 10**9), ("-1", -(10**9)), ("1.5", 1_500_000_000), ("2.000000001", 2_000_000_001)],
+)
+def test_times_of_logs(text: str, time_ns: int | None) -> None:
+    assert parse_log_time(text) == time_ns
+
+
+@pytest.mark.parametrize(("text", "bad"), [("xx", "xx"), ("1.x", "x"), ("2020-01-01", "2020-01-01"), ("x.1", "x")])
+def test_what_is_no_time_of_a_log(text: str, bad: str) -> None:
+    with pytest.raises(InvalidInput, match=f'^strconv.ParseInt: parsing "{bad}": invalid syntax$'):
+        parse_log_time(text)

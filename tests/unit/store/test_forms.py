@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from imagewright.errors import NotFound
+from imagewright.cancellation import Cancellation
+from imagewright.errors import Cancelled, NotFound
 from imagewright.filesystem import Directory, Layer, Put, Tree
 from imagewright.oci import Digest, chain_id
 from imagewright.store import Store
@@ -98,3 +99,37 @@ def test_directories_survive_this_process(seed: Seed, store: Store) -> None:
 def test_an_unknown_layer(store: Store) -> None:
     with pytest.raises(NotFound):
         store.layer_directory(Digest.of(b"unknown"), [], Unpacker())
+
+
+def test_whoever_waits_for_another_can_be_cancelled(seed: Seed, store: Store) -> None:
+    diff_id, making, go = seed.layer("a"), threading.Event(), threading.Event()
+    with store.lease():
+
+        def unpack(_layer: Layer, directory: str, _parent: Tree) -> None:
+            making.set()
+            assert go.wait(10)
+            os.mkdir(f"{directory}/made")
+
+        paths: list[str] = []
+        thread = threading.Thread(target=lambda: paths.append(store.layer_directory(diff_id, [], unpack)))
+        thread.start()
+        assert making.wait(10)
+        cancellation = Cancellation()
+        cancellation.cancel()
+        with pytest.raises(Cancelled):
+            store.layer_directory(diff_id, [], unpack, cancellation=cancellation)
+        go.set()
+        thread.join(10)
+        assert os.listdir(paths[0]) == ["made"]
+
+
+def test_layers_that_are_not_wanted_any_more(seed: Seed, store: Store) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(Cancelled):
+        store.add_layer(seed.value("a"), cancellation=cancellation)
+    layer, directory = seed.captured("b")
+    with pytest.raises(Cancelled):
+        store.add_layer_directory(layer, directory, below=[], cancellation=cancellation)
+    assert os.path.isdir(directory)
+    assert os.listdir(f"{seed.root}/layers") == []

@@ -9,17 +9,18 @@ from typing import IO
 from aiohttp import web
 
 from imagewright.api import wire
+from imagewright.api.answers import empty_answer
 from imagewright.api.build_parameters import BuildOptions, parse_build
 from imagewright.api.errors import message_of
 from imagewright.api.messages import Messages, line
 from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
-from imagewright.errors import Cancelled, RunFailed
+from imagewright.errors import Cancelled, InvalidInput, RunFailed
 from imagewright.events import Event, Output, StepStarted
 from imagewright.oci import Platform
 from imagewright.registry import parse_config_header
 
-__all__ = ["build", "last_words"]
+__all__ = ["build", "cancel", "last_words"]
 
 _AUX_SINCE = (1, 30)
 _LOG_IN_MEMORY = 1 << 20
@@ -45,6 +46,15 @@ async def build(call: Call) -> web.StreamResponse:
             content_type="application/json",
             last_words=last_words,
         )
+
+
+async def cancel(call: Call) -> web.Response:
+    """Cancel the builds that were begun with the parameter `buildid`; as with the engine, there need be none."""
+    identity = call.query.get("id")
+    if not identity:
+        raise InvalidInput("build ID not provided")
+    call.service.jobs.cancel(identity)
+    return empty_answer(200)
 
 
 def last_words(error: Exception) -> Iterator[bytes]:

@@ -130,7 +130,7 @@ def _state(container: Container) -> Document:
 def _config(container: Container, run: RunConfig) -> Document:
     """Return what the container ran: the image's configuration, with the command of the step in place of its own."""
     process = container.process
-    ran = {"Env": process.env, "User": process.user, "WorkingDir": process.workdir} if process else {}
+    ran = {"Env": process.env, "User": process.user} if process else {}
     return (
         run_config(run, MINIMUM)
         | ran

@@ -1,12 +1,15 @@
 import json
 import re
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
 
 import pytest
 
+from imagewright.api import BuildLimits
 from imagewright.engine import BuildRequest
 from imagewright.reference import Reference
-from unit.api.fake_daemon import FakeDaemon, context
-from unit.api.fake_engine import digest
+from unit.api.fake_daemon import FakeDaemon, context, running
+from unit.api.fake_engine import FakeEngine, digest
 
 
 def test_the_stream_of_a_build(daemon: FakeDaemon) -> None:
@@ -172,3 +175,39 @@ def test_a_failure_is_the_answer_instead_of_files(daemon: FakeDaemon) -> None:
 
 def test_old_clients_get_messages(daemon: FakeDaemon) -> None:
     assert daemon.build("FROM scratch", FILES, prefix="/v1.39").headers["Content-Type"] == "application/json"
+
+
+def test_a_build_is_cancelled_by_its_id(daemon: FakeDaemon) -> None:
+    with ThreadPoolExecutor() as pool:
+        build = pool.submit(daemon.build, "FROM scratch\nRUN wait", "buildid=mine&t=never&version=1")
+        assert daemon.engine.waiting.wait(10)
+        assert daemon.request("POST", "/build/cancel?id=another").status == 200
+        assert not build.done()
+        reply = daemon.request("POST", "/v1.39/build/cancel?id=mine")
+        assert (reply.status, reply.body, reply.headers["Content-Length"]) == (200, b"", "0")
+        assert build.result(10).messages[-2:] == [
+            {"stream": "Build cancelled\n"},
+            {"errorDetail": {"message": "Build cancelled"}, "error": "Build cancelled"},
+        ]
+
+
+@pytest.mark.parametrize("query", ["", "?id=", "?buildid=x"])
+def test_a_cancel_without_an_id(daemon: FakeDaemon, query: str) -> None:
+    reply = daemon.request("POST", f"/build/cancel{query}")
+    assert (reply.status, reply.json) == (400, {"message": "build ID not provided"})
+
+
+def test_too_many_builds(tmp_path: Path) -> None:
+    limits = BuildLimits(running=1, queued=1)
+    with running(str(tmp_path / "s"), FakeEngine(), limits) as daemon, ThreadPoolExecutor() as pool:
+        builds = [pool.submit(daemon.build, "FROM scratch\nRUN wait", "buildid=mine") for _ in range(3)]
+        (refused,) = wait(builds, 10, FIRST_COMPLETED).done
+        reply = refused.result()
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
+        assert reply.json == {"message": "too many builds are waiting: try again later"}
+        assert daemon.engine.waiting.wait(10)
+        daemon.request("POST", "/build/cancel?id=mine")
+        builds.remove(refused)
+        running_one, queued = sorted((build.result(10) for build in builds), key=lambda reply: reply.status)
+        assert (running_one.status, running_one.streamed[-16:]) == (200, "Build cancelled\n")
+        assert queued.json == {"message": "Build cancelled"}

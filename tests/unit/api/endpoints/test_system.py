@@ -143,7 +143,6 @@ def test_disk_usage_of_some_types(daemon: FakeDaemon) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "shown"),
     [
-        ("POST", "/build/cancel", "/build/cancel"),
         ("POST", "/session", "/session"),
     ],
 )

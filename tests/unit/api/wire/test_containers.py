@@ -78,7 +78,7 @@ def test_details_of_a_process() -> None:
     process = Process(env=("B=2",), user="1:2", workdir="/w", network="none")
     ran = dataclasses.replace(CONTAINER, process=process, finished_ns=CREATED_NS + 10**9)
     shown = wire.container_details(ran, None, driver="overlay2", runtime="runc")
-    assert (shown["Config"]["Env"], shown["Config"]["User"], shown["Config"]["WorkingDir"]) == (("B=2",), "1:2", "/w")
+    assert (shown["Config"]["Env"], shown["Config"]["User"]) == (("B=2",), "1:2")
     assert shown["HostConfig"]["NetworkMode"] == "none"
     assert (shown["State"]["StartedAt"][17:19], shown["State"]["FinishedAt"][17:19]) == ("20", "21")
     assert wire.container_entry(ran, status="", labels=None)["HostConfig"] == {"NetworkMode": "none"}
