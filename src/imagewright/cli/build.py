@@ -9,9 +9,9 @@ from typing import Literal
 
 import click
 
-from imagewright.cli.context import open_context
 from imagewright.cli.display import Display, PlainDisplay
 from imagewright.cli.options import engine_options, parse_assignment
+from imagewright.cli.packing import open_context
 from imagewright.cli.target import open_target
 from imagewright.engine import BuildRequest
 from imagewright.reference import Reference

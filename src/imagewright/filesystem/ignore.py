@@ -21,10 +21,12 @@ __all__ = ["IgnorePatterns"]
 class IgnorePatterns:
     """The patterns of a `.dockerignore`, in order, cleaned.
 
-    The last one that matches a path or a parent of it decides: the path is ignored, or with `!` it is not.
+    The last one that matches a path or a parent of it decides: the path is ignored, or with `!` it is not. `lines` are
+    the numbers of the lines that the patterns stand in, counted from 1.
     """
 
     patterns: tuple[str, ...]
+    lines: tuple[int, ...] = field(default=(), compare=False)
     _verdicts: tuple[tuple[bool, re.Pattern[str]], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -45,7 +47,8 @@ class IgnorePatterns:
     def parse(cls, lines: Iterable[str]) -> Self:
         """Return the patterns of the lines of a `.dockerignore`; raise `InvalidInput` for a malformed one."""
         patterns: list[str] = []
-        for line in lines:
+        numbers: list[int] = []
+        for number, line in enumerate(lines, start=1):
             text = "" if line.startswith("#") else line.strip()
             exception = text.startswith("!")
             pattern = text.removeprefix("!").strip()
@@ -55,11 +58,19 @@ class IgnorePatterns:
             pattern = clean(pattern)
             if pattern:
                 patterns.append(f"!{pattern}" if exception else pattern)
-        return cls(tuple(patterns))
+                numbers.append(number)
+        return cls(tuple(patterns), tuple(numbers))
 
     def ignored(self, path: str) -> bool:
         """Tell whether `path`, in the form of tree paths, is left out. Directories and files are not told apart."""
         return next((ignored for ignored, pattern in self._verdicts if pattern.match(path)), False)
+
+    def decisive(self, path: str) -> int | None:
+        """Return the index of the pattern that decides about `path`, None if none does: then it is not ignored."""
+        for index in reversed(range(len(self.patterns))):
+            if re.match(f"(?s:{_expression(self.patterns[index].removeprefix('!'))})", path):
+                return index
+        return None
 
     def prune(self, tree: Tree) -> Tree:
         """Return `tree` without what is ignored; an ignored directory stays if something in it is not."""
