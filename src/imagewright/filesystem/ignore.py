@@ -55,7 +55,7 @@ class IgnorePatterns:
             if text and not pattern:
                 raise InvalidInput('illegal exclusion pattern: "!"')
             # "." is ignored for historical reasons, and with it what comes to the same.
-            pattern = clean(pattern)
+            pattern = _cleaned(pattern)
             if pattern:
                 patterns.append(f"!{pattern}" if exception else pattern)
                 numbers.append(number)
@@ -94,6 +94,16 @@ class IgnorePatterns:
         return root.close()
 
 
+def _cleaned(pattern: str) -> str:
+    """Return `pattern` in the form of tree paths; one that leads out of the context stays so, and matches nothing."""
+    depth = 0
+    for name in pattern.split("/") if not pattern.startswith("/") else ():
+        depth += -1 if name == ".." else name not in {"", "."}
+        if depth < 0:
+            return pattern
+    return clean(pattern)
+
+
 class _Kept:
     """A directory on its way through `prune`: what is still to be seen, and what stays."""
 
@@ -121,7 +131,8 @@ class _Kept:
         )
 
 
-_PIECE = re.compile(r"\*\*+/?|[*?\[/]|\\.|[^*?\[\\/]+", re.DOTALL)
+_ANYWHERE = re.compile(r"\*\*([^*?\[\\/][^*?\[\\]*)", re.DOTALL)
+_PIECE = re.compile(r"\*\*/?|[*?\[/]|\\.|[^*?\[\\/]+", re.DOTALL)
 _MOST_LOOSE = 2
 
 
@@ -132,6 +143,9 @@ def _expression(pattern: str) -> str:
     the same kind follows, the first place that fits is never reconsidered: right, and what keeps the time bounded.
     """
     compile_pattern(pattern)  # refuses what is malformed
+    anywhere = _ANYWHERE.fullmatch(pattern)
+    if anywhere:  # `**.txt`: with nothing else special the end of the path is all that BuildKit looks at
+        return f".*{re.escape(anywhere[1])}(?:/|\\Z)"
     # Three levels: what stands between `**`, in it the components, in those what stands between `*`.
     stretches: list[list[list[str]]] = [[[""]]]
     position = 0
