@@ -52,6 +52,38 @@ def test_identical_rebuild_gives_the_identical_image(engine: Engine) -> None:
     assert log.hits == 6
 
 
+def test_filtered_copies_take_what_they_say_and_hit_the_cache_by_it(engine: Engine) -> None:
+    dockerfile = (
+        "FROM busybox AS one\nCOPY --exclude=**/*.log --chmod=u=rwX,go=rX . /all/\n"
+        "COPY --parents src/./**/*.py /py/\nADD --exclude=b.log *.log /logs/\n"
+        "FROM scratch\nCOPY --from=one --parents --exclude=**/two.py /py /logs /\nCOPY --from=one /all /all/\n"
+    )
+    files: dict[str, bytes | str | Member] = {
+        "a.log": "a",
+        "b.log": "b",
+        "src/one.py": Member(b"1", mode=0o700),
+        "src/deep/two.py": Member(b"2", mode=0o600),
+        "src/deep/notes": "",
+    }
+    first = build(engine, dockerfile, files, request=BuildRequest(tags=(reference("filtered"),)))
+    found = flatten(saved(engine, "filtered"))[0]
+    assert {path: member.mode & 0o777 for path, member in found.items() if member.type == "file"} == {
+        "all/Dockerfile": 0o644,
+        "all/src/deep/notes": 0o644,
+        "all/src/deep/two.py": 0o644,
+        "all/src/one.py": 0o755,
+        "logs/a.log": 0o644,
+        "py/one.py": 0o700,
+    }
+    log = Log()
+    assert build(engine, dockerfile, {**files, "b.log": "changed", "new.log.d/x.log": ""}, log=log) != first
+    assert log.hits == 1  # a new directory is copied, though nothing in it is; and the second COPY does not see it
+    log = Log()
+    assert build(engine, dockerfile, {**files, "b.log": "changed"}, log=log) == first
+    assert log.hits == 5
+    assert build(engine, dockerfile, {**files, "src/one.py": "changed"}) != first
+
+
 def test_a_label_before_a_run_leaves_the_run_alone(engine: Engine) -> None:
     run = "RUN date +%s%N > /stamp\n"
     build(engine, f"FROM busybox\nLABEL v=1\n{run}", request=BuildRequest(tags=(reference("l1"),)))

@@ -83,7 +83,18 @@ def select_files(op: CopyFiles | AddFiles, source: Tree, *, context: bool, direc
     """
     instruction = "ADD" if isinstance(op, AddFiles) else "COPY"
     # With here-documents alone there is nothing to look for.
-    selected = select(op.sources, source, instruction=instruction, context=context) if op.sources else []
+    selected = (
+        select(
+            op.sources,
+            source,
+            instruction=instruction,
+            context=context,
+            parents=isinstance(op, CopyFiles) and op.parents,
+            exclude=op.exclude,
+        )
+        if op.sources
+        else []
+    )
     documents = [
         _written(document, os.path.join(directory, f"document-{n}"), now_ns) for n, document in enumerate(op.documents)
     ]
