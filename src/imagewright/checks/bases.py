@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from imagewright.checks.report import Report
-from imagewright.checks.suggestion import suggest
-from imagewright.checks.variables import Expansion, expand_and_note
+from imagewright.checks.suggestion import Suggestions
+from imagewright.checks.variables import LONGEST_VALUE, Expansion, expand_and_note
 from imagewright.dockerfile import Arg, Dockerfile, From
 from imagewright.errors import InvalidInput
 from imagewright.oci import Platform
@@ -28,19 +28,27 @@ class Globals:
                 expansion = expand_and_note(default, self.values, dockerfile.escape)
                 value = expansion.text if expansion else None
             if value is not None:
-                self.values[name] = value
+                self.values[name] = value[:LONGEST_VALUE]
 
 
-def check_bases(dockerfile: Dockerfile, seen: Globals, defaults: Globals, platform: Platform, report: Report) -> None:
+def check_bases(
+    dockerfile: Dockerfile,
+    seen: Globals,
+    defaults: Globals,
+    *,
+    platform: Platform,
+    suggestions: Suggestions,
+    report: Report,
+) -> None:
     """Report what is wrong with the FROMs; `defaults` are the variables as they are without any build arg."""
     for stage in dockerfile.stages:
         base = stage.base
         _check_default(base, defaults, dockerfile.escape, report)
         image = expand_and_note(base.image, seen.values, dockerfile.escape)
-        _check_declared(base, image, seen, report)
+        _check_declared(base, image, seen, suggestions, report)
         if base.platform:
             named = expand_and_note(base.platform, seen.values, dockerfile.escape)
-            _check_declared(base, named, seen, report)
+            _check_declared(base, named, seen, suggestions, report)
             if named:
                 _check_platform(base, named, seen, platform, report)
 
@@ -60,10 +68,12 @@ def _check_default(base: From, defaults: Globals, escape: str, report: Report) -
         report("InvalidDefaultArgInFrom", message, base.span)
 
 
-def _check_declared(base: From, expansion: Expansion | None, seen: Globals, report: Report) -> None:
+def _check_declared(
+    base: From, expansion: Expansion | None, seen: Globals, suggestions: Suggestions, report: Report
+) -> None:
     for name in expansion.unset_names if expansion else ():
         if name not in seen.names:
-            other = suggest(name, seen.names)
+            other = suggestions.find(name, seen.names)
             hint = f" (did you mean {other}?)" if other else ""
             report("UndefinedArgInFrom", f"no ARG before the first FROM declares '{name}'{hint}", base.span)
 

@@ -9,6 +9,7 @@ from imagewright.checks.report import Report
 from imagewright.checks.rules import Finding
 from imagewright.checks.source import Source
 from imagewright.checks.stages import Scope, Surroundings, judge
+from imagewright.checks.suggestion import Suggestions
 from imagewright.checks.variables import expand_and_note
 from imagewright.checks.writing import check_writing
 from imagewright.dockerfile import Copy, Dockerfile, Instruction, Run, Stage, parse_instruction
@@ -21,6 +22,8 @@ __all__ = ["check"]
 #: Returns the configuration of a base image by its name, None if it is not known.
 FindBase = Callable[[str], RunConfig | None]
 
+# Triggers count for each stage on the one that has them, so they are bounded apart from the size of the file.
+_MOST_TRIGGERS = 10_000
 _MOUNT_SOURCE = re.compile(r"(?:^|,)from=([^,]*)")
 
 
@@ -52,8 +55,10 @@ def check(
     automatic = _automatic(platform, build_platform or platform, target or dockerfile.stages[-1].name)
     seen = Globals(dockerfile, build_args, {**automatic, **_given(build_args, automatic)})
     check_writing(dockerfile, source, report)
-    check_bases(dockerfile, seen, Globals(dockerfile, {}, automatic), platform, report)
-    surroundings = Surroundings(report, dockerfile.escape, build_args, seen.values, ignore)
+    suggestions = Suggestions()
+    defaults = Globals(dockerfile, {}, automatic)
+    check_bases(dockerfile, seen, defaults, platform=platform, suggestions=suggestions, report=report)
+    surroundings = Surroundings(report, dockerfile.escape, build_args, seen.values, ignore, suggestions)
     _check_stages(_Stages(dockerfile, seen), target, surroundings, find_base or (lambda _: None))
     return report.findings()
 
@@ -133,6 +138,7 @@ def _named_sources(instruction: Instruction) -> Iterator[str]:
 def _check_stages(stages: _Stages, target: str, surroundings: Surroundings, find_base: FindBase) -> None:
     needed = stages.needed(target)
     scopes: dict[int, Scope] = {}
+    triggers_left = _MOST_TRIGGERS
     for stage in stages.stages:
         if stage.index not in needed:
             continue
@@ -144,7 +150,8 @@ def _check_stages(stages: _Stages, target: str, surroundings: Surroundings, find
             scope = Scope.of_image(RunConfig() if name == "scratch" else find_base(name))
         scopes[stage.index] = scope
         triggers, scope.triggers = scope.triggers, []
-        for trigger in triggers:
+        for trigger in triggers[:triggers_left]:
+            triggers_left -= 1
             try:
                 instruction = parse_instruction(trigger)
             except DockerfileError:

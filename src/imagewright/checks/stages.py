@@ -1,14 +1,20 @@
 """Rules about the instructions of a stage, and the state that they are judged by."""
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from imagewright.checks.report import Report
 from imagewright.checks.source import rest_as_written
-from imagewright.checks.suggestion import suggest
-from imagewright.checks.variables import expand_and_note, expand_document_and_note, expand_words_and_note
+from imagewright.checks.suggestion import Suggestions
+from imagewright.checks.variables import (
+    LONGEST_VALUE,
+    expand_and_note,
+    expand_document_and_note,
+    expand_words_and_note,
+)
 from imagewright.dockerfile import (
     Add,
     Arg,
@@ -47,12 +53,14 @@ _READ_BY_BUILDER = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_
 class Scope:
     """What is known where an instruction stands.
 
-    `known` says that all of the base image's variables are in `env`.
+    `known` says that all of the base image's variables are in `env`. `declared` are all args, `args` those with a
+    value.
     """
 
     known: bool
     env: dict[str, str] = field(default_factory=lambda: {"PATH": ""})
-    args: dict[str, str | None] = field(default_factory=dict)
+    args: dict[str, str] = field(default_factory=dict)
+    declared: set[str] = field(default_factory=set)
     shell: bool = False
     absolute: bool = False
     triggers: list[str] = field(default_factory=list)
@@ -70,11 +78,19 @@ class Scope:
 
     def child(self) -> "Scope":
         """Return what is known at the beginning of a stage on this one."""
-        return Scope(self.known, dict(self.env), dict(self.args), self.shell, self.absolute, list(self.triggers))
+        return Scope(
+            self.known,
+            dict(self.env),
+            dict(self.args),
+            set(self.declared),
+            self.shell,
+            self.absolute,
+            list(self.triggers),
+        )
 
-    def values(self) -> dict[str, str]:
-        """Return the variables that are set."""
-        return {**{name: value for name, value in self.args.items() if value is not None}, **self.env}
+    def values(self) -> Mapping[str, str]:
+        """Return the variables that are set, as a view."""
+        return ChainMap(self.env, self.args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,7 @@ class Surroundings:
     build_args: Mapping[str, str | None]
     inherited: Mapping[str, str]
     ignore: IgnorePatterns | None
+    suggestions: Suggestions
 
 
 def judge(instruction: Instruction, span: Span, scope: Scope, surroundings: Surroundings) -> None:
@@ -123,9 +140,9 @@ class _Place:
     def check_variables(self, names: Iterable[str], values: Mapping[str, str]) -> None:
         """Report those of the unset variables `names` that are not declared either."""
         for name in names:
-            if name in self.scope.args or name in _READ_BY_BUILDER:
+            if name in self.scope.declared or name in _READ_BY_BUILDER:
                 continue
-            other = suggest(name, values)
+            other = self.surroundings.suggestions.find(name, values)
             # A base image that nobody knows may set anything; a slip of the pen is none of its variables.
             if self.scope.known or other:
                 hint = f" (did you mean ${other}?)" if other else ""
@@ -140,7 +157,11 @@ def _arg(instruction: Arg, at: _Place) -> None:
             (value,) = at.expand(default)
         elif value is None:
             value = at.surroundings.inherited.get(name)
-        at.scope.args[name] = value
+        at.scope.declared.add(name)
+        if value is not None:
+            at.scope.args[name] = value[:LONGEST_VALUE]
+        else:
+            at.scope.args.pop(name, None)
 
 
 def _env(instruction: Env, at: _Place) -> None:
@@ -149,7 +170,7 @@ def _env(instruction: Env, at: _Place) -> None:
     for name, value in zip(expanded[::2], expanded[1::2], strict=True):
         if name is not None:
             _check_secret("ENV", name, at)
-            at.scope.env[name] = value or ""
+            at.scope.env[name] = (value or "")[:LONGEST_VALUE]
 
 
 def _label(instruction: Label, at: _Place) -> None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from imagewright.dockerfile import expand, expand_document, expand_words
 from imagewright.errors import InvalidInput
 
-__all__ = ["Expansion", "expand_and_note", "expand_document_and_note", "expand_words_and_note"]
+__all__ = ["LONGEST_VALUE", "Expansion", "expand_and_note", "expand_document_and_note", "expand_words_and_note"]
+
+#: How much of a value is kept: more makes no difference to any rule, and values may grow by doubling.
+LONGEST_VALUE = 256
 
 # `-` and `+` say what an unset variable stands for, `?` makes it an error.
 _GUARDED = re.compile(r"\$\{(\w+):?[-+?]")

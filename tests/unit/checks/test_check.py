@@ -280,3 +280,20 @@ def test_options_may_come_from_elsewhere() -> None:
     data = b"# check=nonsense\nFROM a\nCMD b\n"
     found = check(parse(data), data, platform=_PLATFORM, options=Options())
     assert names(found) == [("JSONArgsRecommended", 3)]
+
+
+_HUGE: dict[str, str] = {
+    "doubling": "ENV A=1\n" + "ENV A=$A$A\n" * 2_000,
+    "copies": "ENV A=1\n" + "ENV A=$A$A\n" * 20 + f"ENV B={'$A' * 400}\n" * 100,
+    "slips": "".join(f"ENV VARIABLE_{number}_OF_MANY=1\nUSER $VARIABLE_{number}_OF_MANX\n" for number in range(4_000)),
+    "triggers": "ONBUILD USER $NONE\n" * 4_000 + "FROM a\n" * 4_000,
+    "chain": "".join(f"FROM a{number} AS a{number + 1}\nENV A{number}=1\n" for number in range(500)),
+    "names": "FROM $AUTOMATIC\n" * 2_000,
+    "continuations": "RUN a \\\n\n" + "  b \\\n" * 50_000 + "\n",
+}
+
+
+@pytest.mark.parametrize("text", _HUGE.values(), ids=_HUGE)
+@pytest.mark.timeout(60)
+def test_work_does_not_grow_faster_than_the_file(text: str) -> None:
+    assert isinstance(find("FROM scratch AS a\n" + text), tuple)
