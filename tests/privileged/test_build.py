@@ -11,7 +11,7 @@ import pytest
 from imagewright.cancellation import Cancellation
 from imagewright.engine import BuildRequest, Engine, ImageQuery
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, RunFailed
-from imagewright.events import Output
+from imagewright.events import BuildWarning, Output
 from support.bases import busybox_base
 from support.builder import Member, archive, context
 from support.engines import Log, build, flatten, leftovers, processes, reference, saved
@@ -269,3 +269,36 @@ def test_list_shows_what_was_tagged(engine: Engine) -> None:
     (summary,) = engine.list(ImageQuery(labels=("listed=yes",)))
     assert summary.tags == ("listed:1",)
     assert json.loads(engine.inspect("listed:1").config_bytes)["config"]["Labels"] == {"listed": "yes"}
+
+
+_CHECKED = "FROM busybox as one\nENV A=$PATH B=$NONE\nRUN echo ran\n"
+
+
+def _warnings(log: Log) -> list[str]:
+    return [event.message.split(": ")[2] for event in log.events if isinstance(event, BuildWarning)]
+
+
+def test_checks_are_told_to_those_who_ask_and_the_base_is_known(engine: Engine) -> None:
+    silent, asked = Log(), Log()
+    first = build(engine, _CHECKED, log=silent)
+    assert _warnings(silent) == []
+    assert build(engine, _CHECKED, request=BuildRequest(check=True), log=asked) == first
+    assert _warnings(asked) == ["FromAsCasing", "UndefinedVar"]
+
+
+def test_checks_can_be_errors_before_anything_runs(engine: Engine) -> None:
+    log = Log()
+    with pytest.raises(DockerfileError, match="lint violation found for rules: FromAsCasing, UndefinedVar"):
+        build(engine, f"# check=error=true\n{_CHECKED}", log=log)
+    assert _warnings(log) == ["FromAsCasing", "UndefinedVar"]
+    assert log.steps == []
+
+
+def test_checks_alone_run_nothing(engine: Engine) -> None:
+    log = Log()
+    before = len(engine.list(ImageQuery(all=True)))
+    findings = engine.check(io.BytesIO(context(_CHECKED)), report=log)
+    assert [finding.rule.name for finding in findings] == _warnings(log) == ["FromAsCasing", "UndefinedVar"]
+    assert (log.steps, len(engine.list(ImageQuery(all=True)))) == ([], before)
+    assert len(engine.check(io.BytesIO(context("FROM not-here:1\nUSER $NONE\n")))) == 0
+    assert leftovers(engine.info().data_root) == []

@@ -33,10 +33,11 @@ _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What a client asks for: `quiet` is about the answer, the rest about the build."""
+    """What a client asks for: `quiet` is about the answer, `check_only` is to build nothing, the rest for the build."""
 
     request: BuildRequest
     quiet: bool
+    check_only: bool = False
 
 
 def parse_build(
@@ -60,6 +61,7 @@ def parse_build(
         dockerfile=query.get("dockerfile"),
         tags=tags,
         target=query.get("target"),
+        check=query.boolean("check"),
         build_args=build_args,
         labels=labels,
         no_cache=query.boolean("nocache"),
@@ -70,7 +72,9 @@ def parse_build(
         pull=query.boolean("pull"),
         keychain=credentials.get,
     )
-    return BuildOptions(request, query.boolean("q"))
+    # ours: the engine's classic builder checks nothing
+    check_only = request.check and query.get("check") != "warn"
+    return BuildOptions(request, query.boolean("q"), check_only)
 
 
 def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Platform | None:

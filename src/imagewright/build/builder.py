@@ -3,19 +3,22 @@
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
+from imagewright.build.checking import check_build
 from imagewright.build.context import read_context
 from imagewright.build.request import BuildRequest
 from imagewright.build.running import Runner
 from imagewright.build.state import State
 from imagewright.build.steps import Settings, Steps
 from imagewright.cancellation import Cancellation
+from imagewright.checks import Finding
 from imagewright.dockerfile import parse
-from imagewright.errors import DockerfileError
+from imagewright.errors import DockerfileError, InvalidInput, NotFound
 from imagewright.events import BuildWarning, Built, Event, Reporter, Status, StepStarted, Tagged
-from imagewright.oci import Digest, Platform
+from imagewright.oci import Digest, Platform, RunConfig
 from imagewright.plan import Base, Image, Plan
 from imagewright.plan import compile as compile_plan
 from imagewright.solve import Transcript, solve
@@ -61,15 +64,32 @@ class Builder:
             context = read_context(stream, directory, request.dockerfile)
             cancellation.check()
             platform = request.platform or self._platform
+            dockerfile = parse(context.dockerfile, name=context.name)
+            bases: dict[str, RunConfig] = {}
             arrivals: dict[Digest, list[Event]] = {}
+
+            def resolve(name: str, wanted: Platform) -> Base:
+                base = self._resolve(name, wanted, request, arrivals, cancellation)
+                bases[name] = base.config.run
+                return base
+
             plan = compile_plan(
-                parse(context.dockerfile, name=context.name),
+                dockerfile,
                 target=request.target,
                 build_args=request.build_args,
                 labels=request.labels,
                 platform=platform,
                 build_platform=self._platform,
-                resolve=lambda name, wanted: self._resolve(name, wanted, request, arrivals, cancellation),
+                resolve=resolve,
+            )
+            check_build(
+                dockerfile,
+                context,
+                request,
+                platform=platform,
+                build_platform=self._platform,
+                find_base=bases.get,
+                report=report,
             )
             for node in plan.nodes:
                 if isinstance(node.op, Image):
@@ -100,6 +120,33 @@ class Builder:
                 transcript.close()
             cancellation.check()
             return self._conclude(plan, states[plan.target], request, report)
+
+    def check(
+        self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation
+    ) -> tuple[Finding, ...]:
+        """Return what the build checks find in the context `stream`, and tell it; nothing is run and nothing pulled.
+
+        Of base images those in the store are known. Raises what `build` does for a context and a Dockerfile.
+        """
+        with self._store.scratch() as directory:
+            context = read_context(stream, directory, request.dockerfile)
+            cancellation.check()
+            return check_build(
+                parse(context.dockerfile, name=context.name),
+                context,
+                replace(request, check=True),
+                platform=request.platform or self._platform,
+                build_platform=self._platform,
+                find_base=self._look,
+                report=report,
+            )
+
+    def _look(self, name: str) -> RunConfig | None:
+        """Return the configuration of the image `name` if it is here."""
+        try:
+            return self._store.get_image(self._store.resolve(name)).config.run
+        except (InvalidInput, NotFound):
+            return None
 
     def _resolve(
         self,

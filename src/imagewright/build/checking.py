@@ -1,9 +1,10 @@
 """The build checks of a build: told as warnings, or an error before anything runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from imagewright.archive import read_content
 from imagewright.build.context import Context
+from imagewright.build.request import BuildRequest
 from imagewright.checks import Finding, check, describe, read_options, summarise
 from imagewright.dockerfile import Dockerfile
 from imagewright.errors import DockerfileError, InvalidInput
@@ -19,31 +20,30 @@ _IGNORE_LIMIT = 4 << 20
 def check_build(
     dockerfile: Dockerfile,
     context: Context,
+    request: BuildRequest,
     *,
     platform: Platform,
     build_platform: Platform,
-    build_args: Mapping[str, str | None],
-    target: str,
     find_base: Callable[[str], RunConfig | None],
-    wanted: bool,
     report: Reporter,
 ) -> tuple[Finding, ...]:
     """Return what the build checks find in the Dockerfile of `context`, and tell `report` a warning for each.
 
-    Nothing is looked for, so that the stream stays the classic builder's, unless it is `wanted` or the Dockerfile has a
-    `check` directive. Raises `DockerfileError` if that is wrong, or if it makes findings errors and there is one: that
-    of the first finding's line, which names all rules. For what is known of base images see `imagewright.checks.check`.
+    Nothing is looked for, so that the stream stays the classic builder's, unless `request` asks for it or the
+    Dockerfile has a `check` directive. Raises `DockerfileError` if that is wrong, or if it makes findings errors and
+    there is one: that of the first finding's line, which names all rules. For what is known of base images see
+    `imagewright.checks.check`.
     """
-    options = read_options(dockerfile, build_args, name=context.name)
-    if not (wanted or options.error or "check" in dockerfile.directives):
+    options = read_options(dockerfile, request.build_args, name=context.name)
+    if not (request.check or options.error or "check" in dockerfile.directives):
         return ()
     findings = check(
         dockerfile,
         context.dockerfile,
         platform=platform,
         build_platform=build_platform,
-        build_args=build_args,
-        target=target,
+        build_args=request.build_args,
+        target=request.target,
         ignore=_read_patterns(context),
         find_base=find_base,
         options=options,

@@ -18,7 +18,8 @@ class BuildRequest:
     """The parameters of a build.
 
     `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
-    number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
+    number, "" for the last. With `check` the build checks are told as warnings. A build arg that is None is declared
+    without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
     With `pull` the registry is asked for images that are here, too; `keychain` says who asks.
     """
@@ -26,6 +27,7 @@ class BuildRequest:
     dockerfile: str = ""
     tags: tuple[Reference, ...] = ()
     target: str = ""
+    check: bool = False
     build_args: Mapping[str, str | None] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     no_cache: bool = False

@@ -10,6 +10,7 @@ from typing import Self
 from imagewright.archive import Readable, Writable
 from imagewright.build import Builder, BuildRequest
 from imagewright.cancellation import Cancellation
+from imagewright.checks import Finding
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
 from imagewright.engine.happenings import Happening, Happenings
@@ -122,6 +123,21 @@ class Engine:
         for reference in request.tags:
             self._tell_tagged(image, reference)
         return image
+
+    def check(
+        self,
+        context: Readable,
+        request: BuildRequest | None = None,
+        *,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> tuple[Finding, ...]:
+        """Return what the build checks find in the Dockerfile of `context`, and tell each; run and pull nothing.
+
+        Raises `DockerfileError` for one that cannot be read, and if its `check` directive makes findings errors.
+        """
+        request = request or BuildRequest()
+        return self._builder.check(context, request, report=report, cancellation=cancellation or Cancellation())
 
     @property
     def generation(self) -> int:

@@ -192,3 +192,12 @@ def test_gates() -> None:
     assert request("platform=linux/arm64", ApiVersion((1, 31))).platform is None
     assert request("outputs=x", ApiVersion((1, 39))) == BuildRequest()
     assert isinstance(refusal("outputs=[1]", ApiVersion((1, 40))), Unsupported)
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "only"),
+    [("", False, False), ("check=0", False, False), ("check=warn", True, False), ("check=1", True, True)],
+)
+def test_checks(text: str, check: bool, only: bool) -> None:
+    options = parse_build(Query.parse(text), MAXIMUM, MACHINE)
+    assert (options.request.check, options.check_only) == (check, only)

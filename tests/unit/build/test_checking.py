@@ -1,11 +1,13 @@
 import hashlib
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from imagewright.build.checking import check_build
 from imagewright.build.context import Context
+from imagewright.build.request import BuildRequest
 from imagewright.dockerfile import parse
 from imagewright.errors import DockerfileError
 from imagewright.events import BuildWarning, Event
@@ -15,23 +17,20 @@ from imagewright.oci import Digest, Platform, RunConfig
 _PLATFORM = Platform("linux", "amd64")
 
 
-def run(text: str, *, tree: Tree = EMPTY, wanted: bool = False, **options: Any) -> list[str]:
-    """Return the warnings."""
+def run(
+    text: str, *, tree: Tree = EMPTY, find_base: Callable[[str], RunConfig | None] = lambda _: None, **wanted: Any
+) -> list[str]:
+    """Return the warnings; `wanted` are the fields of the request."""
     events: list[Event] = []
     data = text.encode()
     found = check_build(
         parse(data),
         Context(tree, data, "My"),
-        **{
-            "platform": _PLATFORM,
-            "build_platform": _PLATFORM,
-            "build_args": {},
-            "target": "",
-            "find_base": lambda _: None,
-            "wanted": wanted,
-            "report": events.append,
-            **options,
-        },
+        BuildRequest(**wanted),
+        platform=_PLATFORM,
+        build_platform=_PLATFORM,
+        find_base=find_base,
+        report=events.append,
     )
     assert len(found) == len(events)
     return [event.message for event in events if isinstance(event, BuildWarning)]
@@ -45,9 +44,9 @@ _WARNING = "[WARNING]: My:%d: JSONArgsRecommended: CMD should be a JSON array: a
 
 
 def test_warnings() -> None:
-    assert run("FROM a\nCMD b\n", wanted=True) == [_WARNING % 2]
+    assert run("FROM a\nCMD b\n", check=True) == [_WARNING % 2]
     assert run("# check=skip=StageNameCasing\nFROM a as B\nCMD b\n")[1:] == [_WARNING % 3]
-    assert run("FROM a\nCMD b\n", build_args={"BUILDKIT_DOCKERFILE_CHECK": "skip=all"}, wanted=True) == []
+    assert run("FROM a\nCMD b\n", build_args={"BUILDKIT_DOCKERFILE_CHECK": "skip=all"}, check=True) == []
 
 
 def test_errors() -> None:
@@ -67,7 +66,7 @@ def test_wrong_directive_is_an_error_even_if_nobody_asks() -> None:
 
 
 def test_bases_count() -> None:
-    assert run("FROM a\nUSER $X\n", wanted=True, find_base=lambda name: RunConfig() if name == "a" else None) == [
+    assert run("FROM a\nUSER $X\n", check=True, find_base=lambda name: RunConfig() if name == "a" else None) == [
         "[WARNING]: My:2: UndefinedVar: nothing sets the variable '$X'"
     ]
 

@@ -30,7 +30,7 @@ async def build(call: Call) -> web.StreamResponse:
     machine = Platform("linux", call.service.facts.architecture)
     credentials = parse_config_header(call.request.headers.get("X-Registry-Config", ""))
     options = parse_build(call.query, call.version, machine, credentials)
-    work = _quiet if options.quiet else _loud
+    work = _checked if options.check_only else _quiet if options.quiet else _loud
     async with call.service.gate.passing(call):
         return await stream(
             call,
@@ -58,6 +58,19 @@ def _loud(call: Call, options: BuildOptions, job: Job) -> None:
                 job.answer.write(message)
 
     call.engine.build(job.body, options.request, report=report, cancellation=job.cancellation)
+
+
+def _checked(call: Call, options: BuildOptions, job: Job) -> None:
+    """Tell what the build checks find, and how much that is."""
+    messages = Messages(aux=False)
+
+    def report(event: Event) -> None:
+        for message in messages.render(event):
+            job.answer.write(message)
+
+    findings = call.engine.check(job.body, options.request, report=report, cancellation=job.cancellation)
+    count = f"{len(findings)} warning{'s' * (len(findings) != 1)}" if findings else "no warnings"
+    job.answer.write(line(wire.stream_message(f"Check complete: {count}\n")))
 
 
 def _quiet(call: Call, options: BuildOptions, job: Job) -> None:
