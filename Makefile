@@ -65,3 +65,4 @@ fuzz: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/property --hypothesis-profile=fuzz --timeout=0
 	PYTHONPATH=src:tests $(BIN)/python -m fuzz.tar $(FUZZ_EXAMPLES)
 	PYTHONPATH=src:tests $(BIN)/python -m fuzz.reference $(FUZZ_EXAMPLES)
+	PYTHONPATH=src:tests $(BIN)/python -m fuzz.dockerfile $(FUZZ_EXAMPLES)

@@ -11,7 +11,7 @@ import pytest
 from imagewright.cancellation import Cancellation
 from imagewright.engine import BuildRequest, Engine, ImageQuery
 from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, RunFailed
-from imagewright.events import CacheMiss, Output
+from imagewright.events import BuildWarning, CacheMiss, Output
 from support.bases import busybox_base
 from support.builder import Member, archive, context
 from support.engines import Log, build, flatten, leftovers, processes, reference, saved
@@ -50,6 +50,38 @@ def test_identical_rebuild_gives_the_identical_image(engine: Engine) -> None:
     log = Log()
     assert build(engine, dockerfile, {"f": Member(b"1", mtime=5)}, log=log) == first
     assert log.hits == 6
+
+
+def test_filtered_copies_take_what_they_say_and_hit_the_cache_by_it(engine: Engine) -> None:
+    dockerfile = (
+        "FROM busybox AS one\nCOPY --exclude=**/*.log --chmod=u=rwX,go=rX . /all/\n"
+        "COPY --parents src/./**/*.py /py/\nADD --exclude=b.log *.log /logs/\n"
+        "FROM scratch\nCOPY --from=one --parents --exclude=**/two.py /py /logs /\nCOPY --from=one /all /all/\n"
+    )
+    files: dict[str, bytes | str | Member] = {
+        "a.log": "a",
+        "b.log": "b",
+        "src/one.py": Member(b"1", mode=0o700),
+        "src/deep/two.py": Member(b"2", mode=0o600),
+        "src/deep/notes": "",
+    }
+    first = build(engine, dockerfile, files, request=BuildRequest(tags=(reference("filtered"),)))
+    found = flatten(saved(engine, "filtered"))[0]
+    assert {path: member.mode & 0o777 for path, member in found.items() if member.type == "file"} == {
+        "all/Dockerfile": 0o644,
+        "all/src/deep/notes": 0o644,
+        "all/src/deep/two.py": 0o644,
+        "all/src/one.py": 0o755,
+        "logs/a.log": 0o644,
+        "py/one.py": 0o700,
+    }
+    log = Log()
+    assert build(engine, dockerfile, {**files, "b.log": "changed", "new.log.d/x.log": ""}, log=log) != first
+    assert log.hits == 1  # a new directory is copied, though nothing in it is; and the second COPY does not see it
+    log = Log()
+    assert build(engine, dockerfile, {**files, "b.log": "changed"}, log=log) == first
+    assert log.hits == 5
+    assert build(engine, dockerfile, {**files, "src/one.py": "changed"}) != first
 
 
 def test_a_label_before_a_run_leaves_the_run_alone(engine: Engine) -> None:
@@ -209,7 +241,6 @@ def test_cancelling_a_run_leaves_nothing(engine: Engine) -> None:
         ('FROM busybox\nRUN ["/nope"]\n', 'exec: "/nope": stat /nope: no such file or directory'),
         ("FROM scratch\n", "No image was generated. Is your Dockerfile empty?"),
         ("FROM busybox\nADD http://127.0.0.1:1/x /\n", "not supported yet"),
-        ("FROM busybox\nRUN --mount=type=cache,target=/c true\n", "not supported yet"),
     ],
 )
 def test_bad_dockerfiles(engine: Engine, dockerfile: str, message: str) -> None:
@@ -248,3 +279,36 @@ def test_list_shows_what_was_tagged(engine: Engine) -> None:
     (summary,) = engine.list(ImageQuery(labels=("listed=yes",)))
     assert summary.tags == ("listed:1",)
     assert json.loads(engine.inspect("listed:1").config_bytes)["config"]["Labels"] == {"listed": "yes"}
+
+
+_CHECKED = "FROM busybox as one\nENV A=$PATH B=$NONE\nRUN echo ran\n"
+
+
+def _warnings(log: Log) -> list[str]:
+    return [event.message.split(": ")[2] for event in log.events if isinstance(event, BuildWarning)]
+
+
+def test_checks_are_told_to_those_who_ask_and_the_base_is_known(engine: Engine) -> None:
+    silent, asked = Log(), Log()
+    first = build(engine, _CHECKED, log=silent)
+    assert _warnings(silent) == []
+    assert build(engine, _CHECKED, request=BuildRequest(check=True), log=asked) == first
+    assert _warnings(asked) == ["FromAsCasing", "UndefinedVar"]
+
+
+def test_checks_can_be_errors_before_anything_runs(engine: Engine) -> None:
+    log = Log()
+    with pytest.raises(DockerfileError, match="lint violation found for rules: FromAsCasing, UndefinedVar"):
+        build(engine, f"# check=error=true\n{_CHECKED}", log=log)
+    assert _warnings(log) == ["FromAsCasing", "UndefinedVar"]
+    assert log.steps == []
+
+
+def test_checks_alone_run_nothing(engine: Engine) -> None:
+    log = Log()
+    before = len(engine.list(ImageQuery(all=True)))
+    findings = engine.check(io.BytesIO(context(_CHECKED)), report=log)
+    assert [finding.rule.name for finding in findings] == _warnings(log) == ["FromAsCasing", "UndefinedVar"]
+    assert (log.steps, len(engine.list(ImageQuery(all=True)))) == ([], before)
+    assert len(engine.check(io.BytesIO(context("FROM not-here:1\nUSER $NONE\n")))) == 0
+    assert leftovers(engine.info().data_root) == []

@@ -40,11 +40,12 @@ _SAME_MACHINE = frozenset({("amd64", "v1"), ("arm64", "v8")})
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What a client asks for: `quiet` and `files` (a tar of the files is the answer) are about the answer."""
+    """What a client asks for: `quiet`, `files` (a tar of them) and `check_only` are about the answer."""
 
     request: BuildRequest
     quiet: bool
     files: bool = False
+    check_only: bool = False
 
 
 def parse_build(
@@ -79,6 +80,7 @@ def parse_build(
         dockerfile=query.get("dockerfile"),
         tags=tuple(dict.fromkeys((*tags, *output.tags))),
         target=query.get("target"),
+        check=query.boolean("check"),
         build_args=build_args,
         labels=labels,
         no_cache=query.boolean("nocache"),
@@ -93,7 +95,9 @@ def parse_build(
         explain=query.boolean("explain"),
         keychain=credentials.get,
     )
-    return BuildOptions(request, query.boolean("q"), files=output.files)
+    # ours: the engine's classic builder checks nothing
+    check_only = request.check and query.get("check") != "warn"
+    return BuildOptions(request, query.boolean("q"), files=output.files, check_only=check_only)
 
 
 def parse_platform(query: Query, version: ApiVersion, machine: Platform) -> Platform | None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from imagewright.archive import Readable, Writable
 from imagewright.cancellation import Cancellation
+from imagewright.checks import Finding
 from imagewright.engine import (
     BuildRequest,
     CacheDirectory,
@@ -46,6 +47,17 @@ class Builder(Protocol):
 
         Reads all of `context` before it reports anything. With `files` the image's files are written there as a tar.
         """
+        ...
+
+    def check(
+        self,
+        context: Readable,
+        request: BuildRequest = ...,
+        *,
+        report: Reporter = ...,
+        cancellation: Cancellation | None = None,
+    ) -> tuple[Finding, ...]:
+        """Return what the build checks find in `context`, and report each finding; build nothing."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 
 from imagewright.archive import Readable
 from imagewright.build.bases import Bases, FindBase
+from imagewright.build.checking import check_build
 from imagewright.build.context import DEFAULT_LIMITS, Context, ContextLimits, read_context
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
@@ -21,11 +22,12 @@ from imagewright.build.squashing import squash, start_of
 from imagewright.build.state import State
 from imagewright.build.steps import Settings, Steps
 from imagewright.cancellation import Cancellation
-from imagewright.dockerfile import parse
-from imagewright.errors import Cancelled, DockerfileError, ImagewrightError
+from imagewright.checks import Finding
+from imagewright.dockerfile import Dockerfile, parse
+from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, NotFound
 from imagewright.events import BuildWarning, Built, Event, Reporter, Squashed, Status, StepStarted, Tagged
 from imagewright.filesystem import EMPTY
-from imagewright.oci import Digest, ImageConfig, Platform
+from imagewright.oci import Digest, ImageConfig, Platform, RunConfig
 from imagewright.plan import Compilation, Plan, Step
 from imagewright.solve import Transcript, solve
 from imagewright.store import Lease, Store
@@ -74,7 +76,9 @@ class Builder:
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             told: set[Step] = set()
             bases = Bases(self._find, request, transcript=transcript, lease=lease, told=told)
-            compilation = self._compile(context, request, bases)
+            dockerfile = parse(context.dockerfile, name=context.name)
+            compilation = self._compile(dockerfile, request, bases)
+            self._check(dockerfile, context, request, report)
             permissions = Permissions(request, self._entitlements)
             permissions.check_file(compilation.instructions())
             imported = self._import_cache(request, lease, report, cancellation)
@@ -121,9 +125,9 @@ class Builder:
                 result = replace(result, image=image)
             return self._conclude(plan, result, request, report)
 
-    def _compile(self, context: Context, request: BuildRequest, bases: Bases) -> Compilation:
+    def _compile(self, dockerfile: Dockerfile, request: BuildRequest, bases: Bases) -> Compilation:
         return Compilation(
-            parse(context.dockerfile, name=context.name),
+            dockerfile,
             target=request.target,
             build_args=request.build_args,
             labels=request.labels,
@@ -131,6 +135,39 @@ class Builder:
             build_platform=self._platform,
             resolve=bases,
         )
+
+    def check(
+        self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation
+    ) -> tuple[Finding, ...]:
+        """Return what the build checks find in the context `stream`, and tell it; nothing is run and nothing pulled.
+
+        Of base images those in the store are known. Raises what `build` does for a context and a Dockerfile.
+        """
+        with self._store.scratch() as directory:
+            context = _open_context(stream, request, directory, report, cancellation, limits=self._limits)
+            cancellation.check()
+            dockerfile = parse(context.dockerfile, name=context.name)
+            return self._check(dockerfile, context, replace(request, check=True), report)
+
+    def _check(
+        self, dockerfile: Dockerfile, context: Context, request: BuildRequest, report: Reporter
+    ) -> tuple[Finding, ...]:
+        return check_build(
+            dockerfile,
+            context,
+            request,
+            platform=request.platform or self._platform,
+            build_platform=self._platform,
+            find_base=self._look,
+            report=report,
+        )
+
+    def _look(self, name: str) -> RunConfig | None:
+        """Return the configuration of the image `name` if it is here."""
+        try:
+            return self._store.get_image(self._store.resolve(name)).config.run
+        except (InvalidInput, NotFound):
+            return None
 
     def _import_cache(
         self, request: BuildRequest, lease: Lease, report: Reporter, cancellation: Cancellation

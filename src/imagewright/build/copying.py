@@ -95,7 +95,18 @@ def select_files(
         raise InvalidInput(f"{instruction} failed: missing build context")
     # With here-documents alone there is nothing to look for.
     source = source or EMPTY
-    selected = select(op.sources, source, instruction=instruction, context=context) if op.sources else []
+    selected = (
+        select(
+            op.sources,
+            source,
+            instruction=instruction,
+            context=context,
+            parents=isinstance(op, CopyFiles) and op.parents,
+            exclude=op.exclude,
+        )
+        if op.sources
+        else []
+    )
     documents = [
         _written(document, os.path.join(directory, f"document-{n}"), now_ns) for n, document in enumerate(op.documents)
     ]

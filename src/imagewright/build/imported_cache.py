@@ -43,7 +43,7 @@ def _is_told_by_text(op: Op, network: Network) -> bool:
             confined = network == "default" and not (op.network or op.insecure)
             return op.script is None and not op.mounts and confined
         case CopyFiles():
-            return op.chmod is None
+            return op.chmod is None and not op.parents
         case AddFiles():
             return op.chmod is None and op.unpack
         case Configure() | MakeDirectory():

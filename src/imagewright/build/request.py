@@ -35,7 +35,8 @@ class BuildRequest:
 
     `remote` says where the context is: a URL of http or https, or a git repository; "" is the client.
     `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
-    number, "" for the last. A build arg that is None is declared without a value. `remove` takes intermediate
+    number, "" for the last. With `check` the build checks are told as warnings. A build arg that is None is declared
+    without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
     `squash` makes one layer of those that the build adds to its base. With `pull` the registry is asked for images that
     are here, too; `keychain` says who asks. `cache_from` are names of images that steps may be taken from. With
@@ -50,6 +51,7 @@ class BuildRequest:
     dockerfile: str = ""
     tags: tuple[Reference, ...] = ()
     target: str = ""
+    check: bool = False
     build_args: Mapping[str, str | None] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     no_cache: bool = False

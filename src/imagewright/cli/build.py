@@ -9,13 +9,13 @@ from typing import Literal
 
 import click
 
-from imagewright.cli.context import open_context
 from imagewright.cli.delivery import deliver
 from imagewright.cli.destination import Destination, parse_destination
 from imagewright.cli.display import Display, PlainDisplay
 from imagewright.cli.keychain import UserKeychain
 from imagewright.cli.limits import limit_options
 from imagewright.cli.options import engine_options, parse_assignment
+from imagewright.cli.packing import open_context
 from imagewright.cli.registry_options import RegistryOptions, registry_options
 from imagewright.cli.target import open_target
 from imagewright.engine import BuildRequest, Surroundings

@@ -1,169 +1,136 @@
-"""The build context: a directory as a tar stream, without what its `.dockerignore` names.
+"""`imagewright context`."""
 
-The members are what the docker program sends (owner 0:0, whole seconds), so that both give the same image.
-"""
-
-import hashlib
+import json
 import os
 import stat
-import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from imagewright.errors import InvalidInput, NotFound, SystemFailure
-from imagewright.filesystem import IgnorePatterns
+import click
 
-__all__ = ["Context", "ContextReader", "open_context"]
+from imagewright.cli.packing import Context, open_context
+from imagewright.cli.units import human_size
+from imagewright.errors import InvalidInput
 
-_IGNORE_FILE = ".dockerignore"
-_CHUNK = 1 << 20
-_BLOCK = tarfile.BLOCKSIZE
-_TYPES = {
-    stat.S_IFREG: tarfile.REGTYPE,
-    stat.S_IFDIR: tarfile.DIRTYPE,
-    stat.S_IFLNK: tarfile.SYMTYPE,
-    stat.S_IFIFO: tarfile.FIFOTYPE,
-    stat.S_IFCHR: tarfile.CHRTYPE,
-    stat.S_IFBLK: tarfile.BLKTYPE,
-}
+__all__ = ["command"]
+
+_KINDS = {stat.S_IFREG: "files", stat.S_IFDIR: "directories", stat.S_IFLNK: "links"}
+_MOST_SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """A directory to build from, and the name of the Dockerfile in what is sent.
+@click.command("context")
+@click.argument("directory", default=".", metavar="[DIR]")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("-f", "--file", "dockerfile", metavar="PATH", help="Dockerfile. [default: DIR/Dockerfile]")
+@click.option("--list", "listing", is_flag=True, help="Print the names that would be sent, and nothing else.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
+def command(*, directory: str, paths: Sequence[str], dockerfile: str | None, listing: bool, form: str) -> None:
+    """Show what a build would send of the directory DIR.
 
-    A Dockerfile from elsewhere is sent as the member `dockerfile` with `dockerfile_data`, and kept from COPY.
+    With PATHs, relative to DIR, say for each of them whether it would be sent, and which line decides.
     """
-
-    directory: str
-    dockerfile: str
-    dockerfile_data: bytes | None = None
-
-    def chunks(self) -> Iterator[bytes]:
-        """Return the pieces of the tar; raises `InvalidInput` or `SystemFailure` for a tree that cannot be read."""
-        patterns = _read_patterns(self.directory)
-        kept = {_IGNORE_FILE, self.dockerfile}
-        seen: dict[tuple[int, int], str] = {}
-        for name in _walk(self.directory, "", patterns, kept):
-            if self.dockerfile_data is None or name not in kept:
-                yield from _member(self.directory, name, seen)
-        if self.dockerfile_data is not None:
-            yield from _made_member(self.dockerfile, self.dockerfile_data)
-            yield from _made_member(_IGNORE_FILE, self._hiding())
-        yield bytes(2 * _BLOCK)
-
-    def _hiding(self) -> bytes:
-        """Return the `.dockerignore` that keeps the foreign Dockerfile, and itself if it is new, from COPY."""
-        path = os.path.join(self.directory, _IGNORE_FILE)
-        own = _read_file(path) if os.path.exists(path) else _IGNORE_FILE.encode()
-        return own + f"\n{self.dockerfile}\n".encode()
+    context = open_context(directory, dockerfile)
+    if paths:
+        _explain(context, [_inside(path) for path in paths], form)
+    elif listing:
+        for name in context.names():
+            click.echo(os.fsencode(name))
+    else:
+        contents = _measure(context)
+        click.echo(json.dumps(contents.document(), indent=2) if form == "json" else "\n".join(contents.lines()))
 
 
-class ContextReader:
-    """The chunks of a context as a stream to read from."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, n: int, /) -> bytes:
-        """Return at most `n` bytes, none at the end."""
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-        data, self._rest = self._rest[:n], self._rest[n:]
-        return data
+def _inside(path: str) -> str:
+    """Return `path` as the patterns see it; raise `InvalidInput` if it leads out of the context."""
+    name = os.path.normpath(path.lstrip("/") or ".")
+    if name.split("/")[0] == os.pardir:
+        raise InvalidInput(f"{path!r} is outside of the build context")
+    return name
 
 
-def open_context(directory: str, dockerfile: str | None) -> Context:
-    """Return the context of `directory` with the Dockerfile at the path `dockerfile`, None for the usual name.
-
-    Raises `NotFound` if one of them does not exist, `InvalidInput` if one is of the wrong kind.
-    """
-    if not os.path.isdir(directory):
-        error = InvalidInput if os.path.exists(directory) else NotFound
-        raise error(f"unable to prepare context: path {directory!r} is not a directory")
-    if dockerfile is None:
-        names = [name for name in ("Dockerfile", "dockerfile") if os.path.lexists(os.path.join(directory, name))]
-        return Context(directory, names[0] if names else "Dockerfile")
-    if not os.path.isfile(dockerfile):
-        error = InvalidInput if os.path.exists(dockerfile) else NotFound
-        raise error(f"unable to read the Dockerfile: {dockerfile!r} is not a file")
-    parent = os.path.realpath(os.path.dirname(dockerfile))
-    relative = os.path.relpath(os.path.join(parent, os.path.basename(dockerfile)), os.path.realpath(directory))
-    if relative.partition("/")[0] != os.pardir:
-        return Context(directory, relative)
-    data = _read_file(dockerfile)
-    return Context(directory, f".dockerfile.{hashlib.sha256(data).hexdigest()[:20]}", data)
-
-
-def _read_file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _read_patterns(directory: str) -> IgnorePatterns:
-    path = os.path.join(directory, _IGNORE_FILE)
-    return IgnorePatterns.read(_read_file(path) if os.path.isfile(path) else b"")
-
-
-def _walk(root: str, name: str, patterns: IgnorePatterns, kept: set[str]) -> Iterator[str]:
-    """Return the names below `name`, parents first, in the order of their bytes."""
-    # A pattern that takes back what an earlier one left out may name something inside a directory left out.
-    taking_back = any(pattern.startswith("!") for pattern in patterns.patterns)
-    with os.scandir(os.path.join(root, name)) as entries:
-        ordered = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-    for entry in ordered:
-        path = f"{name}/{entry.name}" if name else entry.name
-        ignored = path not in kept and patterns.ignored(path)
-        if not ignored:
-            yield path
-        holds_kept = any(keep.startswith(f"{path}/") for keep in kept)
-        if entry.is_dir(follow_symlinks=False) and (not ignored or taking_back or holds_kept):
-            yield from _walk(root, path, patterns, kept)
-
-
-def _member(root: str, name: str, seen: dict[tuple[int, int], str]) -> Iterator[bytes]:
-    path = os.path.join(root, name)
-    status = os.lstat(path)
-    kind = _TYPES.get(stat.S_IFMT(status.st_mode))
-    if kind is None:
+def _explain(context: Context, names: Sequence[str], form: str) -> None:
+    if form == "json":
+        documents = [_explanation(context, name) for name in names]
+        click.echo(json.dumps(documents, indent=2))
         return
-    info = tarfile.TarInfo(name)
-    info.type, info.mode = kind, stat.S_IMODE(status.st_mode)
-    info.mtime = status.st_mtime_ns // 1_000_000_000
-    if kind in {tarfile.CHRTYPE, tarfile.BLKTYPE}:
-        info.devmajor, info.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
-    if kind == tarfile.SYMTYPE:
-        info.linkname = os.readlink(path)
-    if kind == tarfile.REGTYPE:
-        first = seen.setdefault((status.st_dev, status.st_ino), name) if status.st_nlink > 1 else name
-        if first != name:
-            info.type, info.linkname = tarfile.LNKTYPE, first
-        else:
-            info.size = status.st_size
-    yield _header(info)
-    if info.size:
-        yield from _data(path, name, info.size)
+    for name in names:
+        note = "" if os.path.lexists(os.path.join(context.directory, name)) else " (not there)"
+        if name in context.always_sent and context.ignore.patterns.ignored(name):
+            note = " (sent for the engine to read, but COPY and ADD do not see it)"
+        click.echo(f"{_printable(name)}: {_printable(context.ignore.explain(name))}{note}")
 
 
-def _made_member(name: str, data: bytes) -> Iterator[bytes]:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o600
-    yield _header(info) + data + bytes(-len(data) % _BLOCK)
+def _explanation(context: Context, name: str) -> dict[str, Any]:
+    ignore = context.ignore
+    index = ignore.patterns.decisive(name)
+    return {
+        "path": _printable(name),
+        "ignored": ignore.patterns.ignored(name),
+        "file": None if index is None else ignore.name,
+        "line": None if index is None else ignore.patterns.lines[index],
+        "pattern": None if index is None else _printable(ignore.patterns.patterns[index]),
+    }
 
 
-def _header(info: tarfile.TarInfo) -> bytes:
-    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+@dataclass(slots=True)
+class _Contents:
+    """What would be sent: how many names of each kind, and the bytes of files by name and by top-level name."""
+
+    ignore_file: str
+    kinds: Counter[str] = field(default_factory=Counter)
+    sizes: dict[str, int] = field(default_factory=dict)
+    tops: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(self.sizes.values())
+
+    def lines(self) -> list[str]:
+        """Return the report as lines of text."""
+        counts = ", ".join(f"{kind} {self.kinds[kind]}" for kind in (*_KINDS.values(), "others") if self.kinds[kind])
+        return [
+            f"{human_size(self.size)} ({self.size} bytes): {counts or 'nothing'}",
+            f"Filtered by {self.ignore_file or 'nothing: there is no .dockerignore'}",
+            *_table("Largest at the top", self.tops),
+            *_table("Largest files", self.sizes),
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as a JSON document."""
+        return {
+            "size": self.size,
+            **{kind: self.kinds[kind] for kind in (*_KINDS.values(), "others")},
+            "ignore_file": self.ignore_file or None,
+            "top": [{"path": _printable(name), "size": size} for name, size in _largest(self.tops)],
+            "largest": [{"path": _printable(name), "size": size} for name, size in _largest(self.sizes)],
+        }
 
 
-def _data(path: str, name: str, size: int) -> Iterator[bytes]:
-    """Return `size` bytes of the file, padded; raise `SystemFailure` if it has become shorter."""
-    left = size
-    with open(path, "rb", buffering=0) as file:
-        while left:
-            data = file.read(min(left, _CHUNK))
-            if not data:
-                raise SystemFailure(f"{name} changed while it was read")
-            left -= len(data)
-            yield data
-    yield bytes(-size % _BLOCK)
+def _measure(context: Context) -> _Contents:
+    contents = _Contents(context.ignore.name)
+    for name in context.names():
+        status = os.lstat(os.path.join(context.directory, name))
+        contents.kinds[_KINDS.get(stat.S_IFMT(status.st_mode), "others")] += 1
+        if stat.S_ISREG(status.st_mode):
+            contents.sizes[name] = status.st_size
+            top, slash, _ = name.partition("/")
+            contents.tops[top + slash] += status.st_size
+    return contents
+
+
+def _largest(sizes: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_MOST_SHOWN]
+
+
+def _table(title: str, sizes: Mapping[str, int]) -> list[str]:
+    rows = [f"  {human_size(size):>8}  {_printable(name)}" for name, size in _largest(sizes)]
+    return [f"{title}:", *rows] if rows else []
+
+
+def _printable(name: str) -> str:
+    """Return `name` on one line, with bytes that are no UTF-8 replaced."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)

@@ -13,6 +13,8 @@ __all__ = ["main", "program"]
 # Name of a command: the attribute that holds it in the module of the same name, and its line in the help.
 _COMMANDS = {
     "build": "Build an image from a Dockerfile.",
+    "check": "Check a Dockerfile and run nothing.",
+    "context": "Show what a build would send, and why.",
     "debug": "Look around in what a failed step left.",
     "doctor": "Say what this machine can and cannot do.",
     "images": "List images.",

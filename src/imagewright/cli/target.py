@@ -10,9 +10,9 @@ from typing import Protocol
 from imagewright.archive import Writable
 from imagewright.cancellation import Cancellation
 from imagewright.cli.client import Client, alive
-from imagewright.cli.context import ContextReader
 from imagewright.cli.display import Display, show_event
 from imagewright.cli.options import DEFAULT_DATA_ROOT, DEFAULT_SOCKET, unix_socket_path
+from imagewright.cli.packing import ContextReader
 from imagewright.cli.registry_options import RegistryOptions
 from imagewright.cli.transfer import ShowStatus
 from imagewright.engine import BuildRequest, Engine, ImageQuery, ImageSummary, Removal

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from imagewright.dockerfile.characters import printable
 from imagewright.errors import InvalidInput
 
 __all__ = ["Flags", "Kind", "parse_flags"]
@@ -37,7 +38,7 @@ def parse_flags(words: tuple[str, ...], known: Mapping[str, Kind]) -> Flags:
         name, equals, value = word.removeprefix("--").partition("=")
         kind = known.get(name)
         if kind is None:
-            raise InvalidInput(f"Unknown flag: {name}")
+            raise InvalidInput(f"Unknown flag: {printable(name)}")
         if name in values and kind != "texts":
             raise InvalidInput(f"Duplicate flag specified: {name}")
         if not (equals if kind != "switch" else value or not equals):
@@ -45,6 +46,6 @@ def parse_flags(words: tuple[str, ...], known: Mapping[str, Kind]) -> Flags:
         if kind == "switch":
             value = value.lower() or "true"
             if value not in {"true", "false"}:
-                raise InvalidInput(f"Expecting boolean value for flag {name}, not: {word.partition('=')[2]}")
+                raise InvalidInput(f"Expecting boolean value for flag {name}, not: {printable(word.partition('=')[2])}")
         values.setdefault(name, []).append(value)
     return Flags(values)

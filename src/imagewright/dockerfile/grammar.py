@@ -5,6 +5,7 @@ engine's, as far as it knows the instruction's form; for newer forms they are Bu
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TypedDict
 
@@ -255,13 +256,17 @@ def _sources(raw: RawInstruction) -> tuple[tuple[str, ...], str, tuple[Heredoc, 
     *words, destination = words
     if not raw.json and "<<" in destination and parse_marker(destination):
         raise InvalidInput(f"{raw.keyword} cannot accept a heredoc as a destination")
-    unused = list(reversed(raw.documents))
+    unused: dict[str, deque[Heredoc]] = {}
+    for document in raw.documents:
+        unused.setdefault(document.name, deque()).append(document)
     paths: list[str] = []
     documents: list[Heredoc] = []
     for word in words:
-        if unused and "<<" in word and parse_marker(word):
-            documents.append(_finished(unused.pop()))
-            _check_file_name(raw.keyword, documents[-1].name)
+        # A quoted name with a blank is no word here, though a document goes by it.
+        marker = parse_marker(word) if unused and "<<" in word else None
+        if marker and unused.get(marker.name):
+            documents.append(_finished(unused[marker.name].popleft()))
+            _check_file_name(raw.keyword, marker.name)
         else:
             paths.append(word)
     return tuple(paths), destination, tuple(documents)

@@ -10,6 +10,7 @@ from typing import Self
 from imagewright.archive import Readable, Writable
 from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement, debug_container
 from imagewright.cancellation import Cancellation
+from imagewright.checks import Finding
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
 from imagewright.engine.exporting import export_files
@@ -144,6 +145,21 @@ class Engine:
             if files is not None:
                 export_files(self._store, image, files, cancellation=cancellation)
         return image
+
+    def check(
+        self,
+        context: Readable,
+        request: BuildRequest | None = None,
+        *,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> tuple[Finding, ...]:
+        """Return what the build checks find in the Dockerfile of `context`, and tell each; run and pull nothing.
+
+        Raises `DockerfileError` for one that cannot be read, and if its `check` directive makes findings errors.
+        """
+        request = request or BuildRequest()
+        return self._builder.check(context, request, report=report, cancellation=cancellation or Cancellation())
 
     @property
     def generation(self) -> int:

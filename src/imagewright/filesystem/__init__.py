@@ -7,6 +7,7 @@ from imagewright.filesystem.fold import apply
 from imagewright.filesystem.ignore import IgnorePatterns
 from imagewright.filesystem.layer import Change, Layer, Opaque, Put, Whiteout, arrange
 from imagewright.filesystem.links import resolve
+from imagewright.filesystem.modes import ModeChange, parse_mode
 from imagewright.filesystem.patterns import matches
 from imagewright.filesystem.selection import Selected, digest_selection, select
 from imagewright.filesystem.tree import (
@@ -37,6 +38,7 @@ __all__ = [
     "File",
     "IgnorePatterns",
     "Layer",
+    "ModeChange",
     "Node",
     "Opaque",
     "Put",
@@ -52,6 +54,7 @@ __all__ = [
     "digest_selection",
     "find",
     "matches",
+    "parse_mode",
     "place",
     "resolve",
     "select",

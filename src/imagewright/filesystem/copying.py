@@ -10,6 +10,7 @@ from imagewright.errors import InvalidInput
 from imagewright.filesystem.draft import Draft, DraftDirectory
 from imagewright.filesystem.layer import Layer, Put
 from imagewright.filesystem.links import clean, resolve
+from imagewright.filesystem.modes import ModeChange
 from imagewright.filesystem.selection import Selected, select
 from imagewright.filesystem.tree import Directory, File, Node, Symlink, Tree, find
 
@@ -21,9 +22,9 @@ class CopyRequest:
     """The arguments of a COPY or ADD, variables expanded.
 
     `target` is as written: its trailing slash counts, and if it is relative it starts at `workdir`. `uid`, `gid` and
-    `mode` are those of `--chown` and `--chmod`. Without them, modes are kept, and what comes from the build `context`
-    is root's, while what comes from another stage or image keeps its owner. Members of an archive keep all they have in
-    any case. `now_ns` is the time of directories made on the way.
+    `mode` are those of `--chown` and `--chmod`; `parents` and `exclude` are for `select`. Without them, modes are kept,
+    and what comes from the build `context` is root's, while what comes from another stage or image keeps its owner.
+    Members of an archive keep all they have in any case. `now_ns` is the time of directories made on the way.
     """
 
     sources: Sequence[str]
@@ -31,7 +32,9 @@ class CopyRequest:
     workdir: str = "/"
     uid: int | None = None
     gid: int | None = None
-    mode: int | None = None
+    mode: int | ModeChange | None = None
+    parents: bool = False
+    exclude: Sequence[str] = ()
     now_ns: int = 0
     instruction: str = "COPY"
     context: bool = True
@@ -42,7 +45,14 @@ def copy(request: CopyRequest, source: Tree, destination: Tree) -> Layer:
 
     The same as `place` of what `select` finds.
     """
-    selected = select(request.sources, source, instruction=request.instruction, context=request.context)
+    selected = select(
+        request.sources,
+        source,
+        instruction=request.instruction,
+        context=request.context,
+        parents=request.parents,
+        exclude=request.exclude,
+    )
     return place(request, selected, destination)
 
 
@@ -136,11 +146,16 @@ class _Copies:
             return made
         uid = node.uid if self._uid is None else self._uid
         gid = node.gid if self._gid is None else self._gid
-        mode = node.mode if self._mode is None else self._mode
+        mode = self._changed(node)
         copied = _rebuilt(node, mode, uid, gid)
         if not isinstance(node, Directory):
             self._made[id(node)] = copied
         return copied
+
+    def _changed(self, node: Node) -> int:
+        if isinstance(self._mode, ModeChange):
+            return self._mode.apply(node.mode, directory=isinstance(node, Directory))
+        return node.mode if self._mode is None else self._mode
 
 
 def _rebuilt(node: Node, mode: int, uid: int, gid: int) -> Node:

@@ -21,10 +21,12 @@ __all__ = ["IgnorePatterns"]
 class IgnorePatterns:
     """The patterns of a `.dockerignore`, in order, cleaned.
 
-    The last one that matches a path or a parent of it decides: the path is ignored, or with `!` it is not.
+    The last one that matches a path or a parent of it decides: the path is ignored, or with `!` it is not. `lines` are
+    the numbers of the lines that the patterns stand in, counted from 1.
     """
 
     patterns: tuple[str, ...]
+    lines: tuple[int, ...] = field(default=(), compare=False)
     _verdicts: tuple[tuple[bool, re.Pattern[str]], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -45,21 +47,30 @@ class IgnorePatterns:
     def parse(cls, lines: Iterable[str]) -> Self:
         """Return the patterns of the lines of a `.dockerignore`; raise `InvalidInput` for a malformed one."""
         patterns: list[str] = []
-        for line in lines:
+        numbers: list[int] = []
+        for number, line in enumerate(lines, start=1):
             text = "" if line.startswith("#") else line.strip()
             exception = text.startswith("!")
             pattern = text.removeprefix("!").strip()
             if text and not pattern:
                 raise InvalidInput('illegal exclusion pattern: "!"')
             # "." is ignored for historical reasons, and with it what comes to the same.
-            pattern = clean(pattern)
+            pattern = _cleaned(pattern)
             if pattern:
                 patterns.append(f"!{pattern}" if exception else pattern)
-        return cls(tuple(patterns))
+                numbers.append(number)
+        return cls(tuple(patterns), tuple(numbers))
 
     def ignored(self, path: str) -> bool:
         """Tell whether `path`, in the form of tree paths, is left out. Directories and files are not told apart."""
         return next((ignored for ignored, pattern in self._verdicts if pattern.match(path)), False)
+
+    def decisive(self, path: str) -> int | None:
+        """Return the index of the pattern that decides about `path`, None if none does: then it is not ignored."""
+        for index in reversed(range(len(self.patterns))):
+            if re.match(f"(?s:{_expression(self.patterns[index].removeprefix('!'))})", path):
+                return index
+        return None
 
     def prune(self, tree: Tree) -> Tree:
         """Return `tree` without what is ignored; an ignored directory stays if something in it is not."""
@@ -81,6 +92,16 @@ class IgnorePatterns:
                 if stack and (here.keep or here.children):
                     stack[-1].children[here.name] = here.close()
         return root.close()
+
+
+def _cleaned(pattern: str) -> str:
+    """Return `pattern` in the form of tree paths; one that leads out of the context stays so, and matches nothing."""
+    depth = 0
+    for name in pattern.split("/") if not pattern.startswith("/") else ():
+        depth += -1 if name == ".." else name not in {"", "."}
+        if depth < 0:
+            return pattern
+    return clean(pattern)
 
 
 class _Kept:
@@ -110,7 +131,8 @@ class _Kept:
         )
 
 
-_PIECE = re.compile(r"\*\*+/?|[*?\[/]|\\.|[^*?\[\\/]+", re.DOTALL)
+_ANYWHERE = re.compile(r"\*\*([^*?\[\\/][^*?\[\\]*)", re.DOTALL)
+_PIECE = re.compile(r"\*\*/?|[*?\[/]|\\.|[^*?\[\\/]+", re.DOTALL)
 _MOST_LOOSE = 2
 
 
@@ -121,6 +143,9 @@ def _expression(pattern: str) -> str:
     the same kind follows, the first place that fits is never reconsidered: right, and what keeps the time bounded.
     """
     compile_pattern(pattern)  # refuses what is malformed
+    anywhere = _ANYWHERE.fullmatch(pattern)
+    if anywhere:  # `**.txt`: with nothing else special the end of the path is all that BuildKit looks at
+        return f".*{re.escape(anywhere[1])}(?:/|\\Z)"
     # Three levels: what stands between `**`, in it the components, in those what stands between `*`.
     stretches: list[list[list[str]]] = [[[""]]]
     position = 0

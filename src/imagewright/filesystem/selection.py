@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from imagewright.errors import InvalidInput
+from imagewright.filesystem.ignore import IgnorePatterns
 from imagewright.filesystem.layer import Layer
 from imagewright.filesystem.links import clean, resolve
 from imagewright.filesystem.patterns import compile_pattern, has_wildcards
@@ -29,27 +31,112 @@ class Selected:
     archive: Layer | None = None
 
 
-def select(sources: Sequence[str], source: Tree, *, instruction: str = "COPY", context: bool = True) -> list[Selected]:
+def select(
+    sources: Sequence[str],
+    source: Tree,
+    *,
+    instruction: str = "COPY",
+    context: bool = True,
+    parents: bool = False,
+    exclude: Sequence[str] = (),
+) -> list[Selected]:
     """Return what `sources` name in `source`, wildcards expanded, links followed inside `source`.
 
-    `context` says that `source` is the build context, not another stage or image: the texts differ. Raises
-    `InvalidInput` with the engine's texts: a name that is not there, wildcards that match nothing at all, a malformed
-    wildcard, a path out of the source.
+    `context` says that `source` is the build context, not another stage or image: the texts differ. With `parents` each
+    source is one directory that holds what it names, with the directories above it up to the root or to the pivot
+    `/./`. What `exclude` names, by the rules of `.dockerignore`, is left out: in a directory relative to it, of files
+    relative to the directory they were looked for in. Raises `InvalidInput` with the engine's texts: a name that is not
+    there, wildcards that match nothing at all, a malformed wildcard, a path out of the source.
     """
-    selected: list[Selected] = []
-    for text in sources:
-        name = text.lstrip("/")
-        if _leaves(name):
-            raise InvalidInput(f"{instruction} failed: forbidden path outside the build context: {name} ()")
-        if has_wildcards(name):
-            expression = compile_pattern(clean(name))
-            paths = [path for path, _ in walk(source) if expression.fullmatch(path)]
-            selected.extend(_select_one(path, path, source, instruction, context=context) for path in paths)
-        else:
-            selected.append(_select_one(clean(name), name, source, instruction, context=context))
-    if not selected:
+    selection = _Selection(source, instruction, context=context, exclude=_patterns(exclude))
+    selected = [one for text in sources for one in selection.find(text, parents=parents)]
+    if not selection.found:
         raise InvalidInput(f"{instruction} failed: no source files were specified")
     return selected
+
+
+def _patterns(texts: Sequence[str]) -> IgnorePatterns:
+    """Return the patterns of `--exclude`; the character that makes a line a comment means nothing there."""
+    return IgnorePatterns.parse(f"\\{text}" if text.startswith("#") else text for text in texts)
+
+
+class _Selection:
+    """Finds the sources of one instruction; `found` tells whether there was anything, excluded or not."""
+
+    def __init__(self, source: Tree, instruction: str, *, context: bool, exclude: IgnorePatterns) -> None:
+        self.found = False
+        self._source = source
+        self._instruction = instruction
+        self._context = context
+        self._exclude = exclude
+
+    def find(self, text: str, *, parents: bool) -> Iterator[Selected]:
+        """Yield what the source `text` names."""
+        name = text.lstrip("/")
+        if _leaves(name):
+            raise self._forbidden(name)
+        if parents:
+            yield from self._with_parents(text)
+            return
+        for path, shown in self._paths(name):
+            one = self._at(path, shown)
+            self.found = True
+            above = _fixed_part(clean(name)) if has_wildcards(name) else path.rpartition("/")[0]
+            if isinstance(one.node, Directory) and not has_wildcards(name):
+                yield replace(one, node=self._exclude.prune(one.node))
+            elif not self._exclude.ignored(path[len(above) :].lstrip("/")):
+                yield replace(one, node=self._exclude.prune(one.node)) if isinstance(one.node, Directory) else one
+
+    def _with_parents(self, text: str) -> Iterator[Selected]:
+        before, pivot, after = text.partition("/./")
+        wanted = clean(after if pivot else text)
+        # A pattern that begins with `!` would be an exception.
+        included = IgnorePatterns(("**", f"!\\{wanted}" if wanted.startswith("!") else f"!{wanted}"))
+        for path, shown in self._paths(before.lstrip("/") if pivot else ""):
+            one = self._at(path, shown)
+            if not isinstance(one.node, Directory):
+                raise self._missing(text.lstrip("/"))
+            everything = one.node if not wanted else included.prune(one.node)
+            if wanted and not everything.children:
+                if not has_wildcards(wanted):
+                    raise self._missing(text.lstrip("/"))
+                continue
+            self.found = True
+            # First what is left out: an exception in `exclude` brings nothing in that is not wanted.
+            remaining = self._exclude.prune(one.node)
+            yield replace(one, name="", node=included.prune(remaining) if wanted else remaining)
+
+    def _paths(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the paths that `name` stands for, each with how messages call it."""
+        if not has_wildcards(name):
+            yield clean(name), name
+            return
+        expression = compile_pattern(clean(name))
+        for path, _ in walk(self._source):
+            if expression.fullmatch(path):
+                yield path, path
+
+    def _at(self, path: str, shown: str) -> Selected:
+        try:
+            real = resolve(self._source, path)
+        except InvalidInput as error:
+            raise self._forbidden(shown) from error
+        node = find(self._source, real)
+        if node is None:
+            raise self._missing(shown)
+        return Selected(real, path.rpartition("/")[2], node)
+
+    def _forbidden(self, shown: str) -> InvalidInput:
+        return InvalidInput(f"{self._instruction} failed: forbidden path outside the build context: {shown} ()")
+
+    def _missing(self, shown: str) -> InvalidInput:
+        where = "file not found in build context or excluded by .dockerignore: " if self._context else ""
+        return InvalidInput(f"{self._instruction} failed: {where}stat {shown}: file does not exist")
+
+
+def _fixed_part(pattern: str) -> str:
+    """Return the leading components of `pattern` that hold no wildcard."""
+    return "/".join(takewhile(lambda name: not has_wildcards(name), pattern.split("/")))
 
 
 def _leaves(path: str) -> bool:
@@ -59,18 +146,6 @@ def _leaves(path: str) -> bool:
         if depth < 0:
             return True
     return False
-
-
-def _select_one(path: str, text: str, source: Tree, instruction: str, *, context: bool) -> Selected:
-    try:
-        real = resolve(source, path)
-    except InvalidInput as error:
-        raise InvalidInput(f"{instruction} failed: forbidden path outside the build context: {text} ()") from error
-    node = find(source, real)
-    if node is None:
-        where = "file not found in build context or excluded by .dockerignore: " if context else ""
-        raise InvalidInput(f"{instruction} failed: {where}stat {text}: file does not exist")
-    return Selected(real, path.rpartition("/")[2], node)
 
 
 def digest_selection(selected: Iterable[Selected], *, owners: bool = True) -> Digest:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imagewright.errors import ImagewrightError
+from imagewright.filesystem import ModeChange
 from imagewright.oci import Digest, ImageConfig
 from imagewright.plan.mounts import RunMount
 
@@ -94,19 +95,25 @@ class CopyFiles:
 
     `sources` and `destination` are expanded, otherwise as written (patterns; a trailing slash has its meaning);
     `workdir` is absolute and is where a relative destination starts. `documents` come beside the sources.
-    `chown` is `user[:group]` by name or number, "" for 0:0; `chmod` None keeps the modes.
+    `chown` is `user[:group]` by name or number, "" for 0:0; `chmod` None keeps the modes. `parents` keeps the
+    directories above each source, `exclude` are patterns of what is left out.
     """
 
     sources: tuple[str, ...]
     destination: str
     workdir: str = "/"
     chown: str = ""
-    chmod: int | None = None
+    chmod: int | ModeChange | None = None
     documents: tuple[Document, ...] = ()
+    parents: bool = False
+    exclude: tuple[str, ...] = ()
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
-        return {"op": "copy", **_copy_leaves(self)}
+        leaves = {"op": "copy", **_copy_leaves(self)}
+        if self.parents:
+            leaves["parents"] = "true"
+        return leaves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +127,10 @@ class AddFiles:
     destination: str
     workdir: str = "/"
     chown: str = ""
-    chmod: int | None = None
+    chmod: int | ModeChange | None = None
     documents: tuple[Document, ...] = ()
     unpack: bool = True
+    exclude: tuple[str, ...] = ()
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
@@ -206,7 +214,8 @@ def _copy_leaves(op: CopyFiles | AddFiles) -> dict[str, str]:
     if not op.destination.startswith("/"):
         leaves["workdir"] = op.workdir
     if op.chmod is not None:
-        leaves["chmod"] = f"{op.chmod:04o}"
+        leaves["chmod"] = op.chmod.text if isinstance(op.chmod, ModeChange) else f"{op.chmod:04o}"
+    leaves.update(_numbered("exclude", op.exclude))
     for document in op.documents:
         leaves[f"document.{document.name}"] = document.content
     return leaves

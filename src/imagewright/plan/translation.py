@@ -1,6 +1,5 @@
 """One instruction, at its place in a stage, as an op."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +33,7 @@ from imagewright.dockerfile import (
     expand_words,
 )
 from imagewright.errors import InvalidInput, Unsupported
+from imagewright.filesystem import parse_mode
 from imagewright.oci import Healthcheck as HealthcheckConfig
 from imagewright.oci import RunConfig
 from imagewright.plan import history
@@ -60,7 +60,6 @@ __all__ = ["StageState", "Translation", "label", "translate"]
 
 _WEB = ("http://", "https://")
 _REMOTE = (*_WEB, "git://", "ssh://", "git@")
-_OCTAL = re.compile(r"[0-7]{1,12}")
 
 
 @dataclass(slots=True)
@@ -253,18 +252,16 @@ def _run(instruction: Run, state: StageState) -> Translation:
 
 
 def _copy(instruction: Copy, state: StageState) -> Translation:
-    _refuse("COPY", parents=instruction.parents, exclude=bool(instruction.exclude))
     sources = _expand_all(instruction.sources, state)
     if any(source.startswith(_WEB) for source in sources):
         raise InvalidInput("COPY failed: source can't be a URL for COPY")
-    op = CopyFiles(sources=sources, **_placement(instruction, state))
+    op = CopyFiles(sources=sources, parents=instruction.parents, **_placement(instruction, state))
     inputs = (state.find_source(instruction.from_),) if instruction.from_ else ()
     return Translation(op, _copy_text("COPY", op, state), inputs)
 
 
 def _add(instruction: Add, state: StageState) -> Translation:
-    _refuse("ADD", exclude=bool(instruction.exclude), checksum=bool(instruction.checksum))
-    _refuse("ADD", keep_git_dir=instruction.keep_git_dir)
+    _refuse("ADD", checksum=bool(instruction.checksum), keep_git_dir=instruction.keep_git_dir)
     sources = _expand_all(instruction.sources, state)
     if any(source.startswith(_REMOTE) for source in sources):
         raise Unsupported("ADD of a URL is not supported yet")
@@ -278,7 +275,8 @@ def _placement(instruction: Copy | Add, state: StageState) -> dict[str, Any]:
         "destination": destination,
         "workdir": clean_path(state.config.working_dir),
         "chown": chown,
-        "chmod": _parse_mode(chmod),
+        "chmod": parse_mode(chmod) if chmod else None,
+        "exclude": _expand_all(instruction.exclude, state),
         "documents": tuple(_document(document, state) for document in instruction.documents),
     }
 
@@ -288,14 +286,6 @@ def _document(document: Heredoc, state: StageState) -> Document:
     if document.expand:
         content = expand_document(content, state.variables())
     return Document(document.name, content)
-
-
-def _parse_mode(text: str) -> int | None:
-    if not text:
-        return None
-    if not _OCTAL.fullmatch(text) or int(text, 8) > 0o7777:
-        raise InvalidInput(f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777")
-    return int(text, 8)
 
 
 def _copy_text(keyword: str, op: CopyFiles | AddFiles, state: StageState) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from imagewright.archive import Readable, Writable
 from imagewright.cancellation import Cancellation
+from imagewright.checks import Finding, check
+from imagewright.dockerfile import parse
 from imagewright.engine import (
     BuildRequest,
     CacheDirectory,
@@ -391,6 +393,23 @@ class FakeEngine:
             cpus=2,
             memory=1 << 30,
         )
+
+    def check(
+        self,
+        context: Readable,
+        request: BuildRequest = BuildRequest(),  # noqa: B008 - a value
+        *,
+        report: Reporter = ignore,
+        cancellation: Cancellation | None = None,
+    ) -> tuple[Finding, ...]:
+        del cancellation
+        self.before("check")
+        self.requests.append(request)
+        data = "\n".join(_dockerfile(read_all(context), request.dockerfile)).encode()
+        findings = check(parse(data), data, platform=Platform("linux", "amd64"))
+        for finding in findings:
+            report(BuildWarning(f"[WARNING]: {finding.rule.name}"))
+        return findings
 
     def build(
         self,

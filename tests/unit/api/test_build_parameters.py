@@ -220,3 +220,12 @@ def test_contexts_from_nowhere(remote: str) -> None:
     assert isinstance(error, InvalidInput)
     assert "remote" in str(error)
     assert len(str(error)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "only"),
+    [("", False, False), ("check=0", False, False), ("check=warn", True, False), ("check=1", True, True)],
+)
+def test_checks(text: str, check: bool, only: bool) -> None:
+    options = parse_build(Query.parse(text), MAXIMUM, MACHINE)
+    assert (options.request.check, options.check_only) == (check, only)

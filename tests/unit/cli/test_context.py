@@ -1,146 +1,126 @@
-import io
+import json
 import os
 import pathlib
-import socket
-import tarfile
 
 import pytest
+from click.testing import CliRunner, Result
 
-from imagewright.cli.context import Context, ContextReader, open_context
-from imagewright.errors import InvalidInput, NotFound, SystemFailure
+from imagewright.cli.main import program
 
-
-def read(context: Context) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(context.chunks()))) as tar:
-        members = {}
-        for info in tar:
-            file = tar.extractfile(info) if info.isreg() else None
-            members[info.name] = (info, file.read() if file else b"")
-        return members
+_HIDDEN = "sent for the engine to read, but COPY and ADD do not see it"
 
 
 @pytest.fixture
-def tree(tmp_path: pathlib.Path) -> pathlib.Path:
-    root = tmp_path / "context"
-    (root / "d" / "e").mkdir(parents=True)
-    (root / "Dockerfile").write_text("FROM scratch\n")
-    (root / "a").write_text("hello")
-    (root / "d" / "b").write_bytes(b"x" * 1000)
-    (root / "d" / "e" / "c").write_text("")
-    os.utime(root / "a", ns=(5_900_000_000, 5_900_000_000))
-    (root / "a").chmod(0o4755)
-    return root
+def directory(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "large").write_bytes(b"x" * 2_000_000)
+    (tmp_path / "d" / "e" / "keep").write_bytes(b"x" * 500)
+    (tmp_path / "a.log").write_bytes(b"x" * 100)
+    (tmp_path / "link").symlink_to("d")
+    (tmp_path / ".dockerignore").write_text("# a comment\n\n*.log\nDockerfile\nd/e\n!d/e/keep\n")
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path
 
 
-def test_members(tree: pathlib.Path) -> None:
-    (tree / "link").symlink_to("d/b")
-    os.link(tree / "a", tree / "hard")
-    os.mkfifo(tree / "fifo", 0o600)
-    members = read(open_context(str(tree), None))
-    assert list(members) == ["Dockerfile", "a", "d", "d/b", "d/e", "d/e/c", "fifo", "hard", "link"]
-    info, data = members["a"]
-    assert (data, info.mode, info.mtime, info.uid, info.gid, info.uname) == (b"hello", 0o4755, 5, 0, 0, "")
-    assert members["d/b"][1] == b"x" * 1000
-    assert members["d"][0].isdir()
-    assert (members["link"][0].issym(), members["link"][0].linkname) == (True, "d/b")
-    assert (members["hard"][0].islnk(), members["hard"][0].linkname) == (True, "a")
-    assert members["fifo"][0].isfifo()
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(program, ["context", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
 
 
-def test_same_tree_gives_the_same_bytes(tree: pathlib.Path) -> None:
-    context = open_context(str(tree), None)
-    assert b"".join(context.chunks()) == b"".join(context.chunks())
+def test_report(directory: pathlib.Path) -> None:
+    lines = run(str(directory)).stdout.splitlines()
+    assert lines == [
+        "2MB (2000557 bytes): files 4, directories 1, links 1, others 1",
+        "Filtered by .dockerignore",
+        "Largest at the top:",
+        "       2MB  d/",
+        "       44B  .dockerignore",
+        "       13B  Dockerfile",
+        "Largest files:",
+        "       2MB  d/large",
+        "      500B  d/e/keep",
+        "       44B  .dockerignore",
+        "       13B  Dockerfile",
+    ]
 
 
-def test_sockets_are_left_out(tree: pathlib.Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
-        directory = os.open(tree, os.O_RDONLY)
-        listener.bind(f"/proc/self/fd/{directory}/s")
-        os.close(directory)
-        assert "s" not in read(open_context(str(tree), None))
+def test_report_as_json(directory: pathlib.Path) -> None:
+    document = json.loads(run(str(directory), "--format", "json").stdout)
+    assert {key: document[key] for key in ("size", "files", "directories", "links", "others", "ignore_file")} == {
+        "size": 2000557,
+        "files": 4,
+        "directories": 1,
+        "links": 1,
+        "others": 1,
+        "ignore_file": ".dockerignore",
+    }
+    assert document["top"][0] == {"path": "d/", "size": 2000500}
+    assert document["largest"][0] == {"path": "d/large", "size": 2000000}
 
 
-def test_names_of_any_bytes(tree: pathlib.Path) -> None:
-    names = [b"\xff", "ü".encode(), b"n" * 200, b"new\nline"]
-    for name in names:
-        (tree / os.fsdecode(name)).write_text("")
-    assert {os.fsdecode(name) for name in names} <= set(read(open_context(str(tree), None)))
+def test_nothing_filters(directory: pathlib.Path) -> None:
+    (directory / ".dockerignore").unlink()
+    assert "Filtered by nothing: there is no .dockerignore" in run(str(directory)).stdout
 
 
-def test_ignored_files_are_left_out_but_not_what_the_engine_needs(tree: pathlib.Path) -> None:
-    (tree / ".dockerignore").write_text("*\n!d/e\n")
-    assert set(read(open_context(str(tree), None))) == {".dockerignore", "Dockerfile", "d/e", "d/e/c"}
+def test_empty_directory(tmp_path: pathlib.Path) -> None:
+    assert run(str(tmp_path)).stdout.startswith("0B (0 bytes): nothing\n")
+    assert json.loads(run(str(tmp_path), "--format", "json").stdout)["ignore_file"] is None
 
 
-def test_ignored_directory_is_not_entered(tree: pathlib.Path) -> None:
-    (tree / ".dockerignore").write_text("d\n")
-    assert list(read(open_context(str(tree), None))) == [".dockerignore", "Dockerfile", "a"]
+def test_list(directory: pathlib.Path) -> None:
+    (directory / os.fsdecode(b"\xff")).write_text("")
+    output = CliRunner().invoke(program, ["context", str(directory), "--list"]).stdout_bytes
+    assert output.splitlines() == [
+        *(b".dockerignore", b"Dockerfile", b"d", b"d/e/keep", b"d/large", b"fifo", b"link", b"\xff"),
+    ]
 
 
-def test_dockerfile_in_an_ignored_directory_is_sent(tree: pathlib.Path) -> None:
-    (tree / ".dockerignore").write_text("d\n")
-    context = open_context(str(tree), str(tree / "d" / "b"))
-    assert context.dockerfile == "d/b"
-    assert list(read(context)) == [".dockerignore", "Dockerfile", "a", "d/b"]
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("a.log", "a.log: ignored by .dockerignore:3: *.log"),
+        ("x.log/y", "x.log/y: ignored by .dockerignore:3: *.log (not there)"),
+        ("d/e/", "d/e: ignored by .dockerignore:5: d/e"),
+        ("/d/e/keep", "d/e/keep: included by .dockerignore:6: !d/e/keep"),
+        ("d/../d/large", "d/large: included: no pattern matches"),
+        ("/", ".: included: no pattern matches"),
+        (
+            "Dockerfile",
+            f"Dockerfile: ignored by .dockerignore:4: Dockerfile ({_HIDDEN})",
+        ),
+        ("new\nline", "new\\x0aline: included: no pattern matches (not there)"),
+    ],
+)
+def test_paths(directory: pathlib.Path, path: str, answer: str) -> None:
+    assert run(str(directory), path).stdout == f"{answer}\n"
 
 
-def test_lower_case_dockerfile(tree: pathlib.Path) -> None:
-    (tree / "Dockerfile").rename(tree / "dockerfile")
-    assert open_context(str(tree), None).dockerfile == "dockerfile"
-    (tree / "dockerfile").unlink()
-    assert open_context(str(tree), None).dockerfile == "Dockerfile"
+def test_paths_as_json(directory: pathlib.Path) -> None:
+    assert json.loads(run(str(directory), "a.log", "link", "--format", "json").stdout) == [
+        {"path": "a.log", "ignored": True, "file": ".dockerignore", "line": 3, "pattern": "*.log"},
+        {"path": "link", "ignored": False, "file": None, "line": None, "pattern": None},
+    ]
 
 
-def test_dockerfile_through_another_name_of_the_directory(tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tree.parent / "alias").symlink_to(tree)
-    assert open_context(str(tree), str(tree.parent / "alias" / "d" / "b")).dockerfile == "d/b"
-    monkeypatch.chdir(tree)
-    assert open_context(".", "d/b").dockerfile == "d/b"
+def test_path_outside(directory: pathlib.Path) -> None:
+    result = run(str(directory), "../x")
+    assert (result.exit_code, result.stderr) == (1, "error: '../x' is outside of the build context\n")
 
 
-@pytest.mark.parametrize("ignore", [None, "a"])
-def test_dockerfile_from_elsewhere(tree: pathlib.Path, ignore: str | None) -> None:
-    if ignore:
-        (tree / ".dockerignore").write_text(ignore)
-    outside = tree.parent / "Other"
-    outside.write_text("FROM scratch\nLABEL a=b\n")
-    context = open_context(str(tree), str(outside))
-    members = read(context)
-    assert context.dockerfile.startswith(".dockerfile.")
-    assert members[context.dockerfile][1] == outside.read_bytes()
-    assert members[".dockerignore"][1].decode().split() == [ignore or ".dockerignore", context.dockerfile]
-    assert ("a" in members) == (ignore is None)
-    assert "Dockerfile" in members
+def test_file_beside_the_dockerfile_counts_instead(directory: pathlib.Path) -> None:
+    (directory / "d" / "My.dockerignore").write_text("!x\nd/large\n")
+    (directory / "d" / "My").write_text("FROM scratch\n")
+    result = run(str(directory), "-f", str(directory / "d" / "My"), "d/large", "a.log")
+    assert result.stdout.splitlines() == [
+        "d/large: ignored by d/My.dockerignore:2: d/large",
+        "a.log: included: no pattern matches",
+    ]
 
 
-def test_missing_directory(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(NotFound, match="is not a directory"):
-        open_context(str(tmp_path / "nope"), None)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInput, match="is not a directory"):
-        open_context(str(tmp_path / "file"), None)
-
-
-def test_missing_dockerfile(tree: pathlib.Path) -> None:
-    with pytest.raises(NotFound, match="is not a file"):
-        open_context(str(tree), str(tree / "nope"))
-    with pytest.raises(InvalidInput, match="is not a file"):
-        open_context(str(tree), str(tree / "d"))
-
-
-def test_file_that_shrinks_is_noticed(tree: pathlib.Path) -> None:
-    (tree / "large").write_bytes(b"x" * (3 << 20))
-    chunks = open_context(str(tree), None).chunks()
-
-    def send() -> None:
-        for chunk in chunks:
-            if len(chunk) == 1 << 20:
-                os.truncate(tree / "large", 1 << 20)
-
-    with pytest.raises(SystemFailure, match="large changed while it was read"):
-        send()
-
-
-def test_reader_gives_the_chunks_in_the_pieces_asked_for() -> None:
-    reader = ContextReader(iter([b"abc", b"defg"]))
-    assert [reader.read(2) for _ in range(5)] == [b"ab", b"c", b"de", b"fg", b""]
+def test_malformed_pattern_names_its_file(directory: pathlib.Path) -> None:
+    (directory / ".dockerignore").write_text("a[\n")
+    result = run(str(directory))
+    assert (result.exit_code, result.stderr) == (1, "error: .dockerignore: syntax error in pattern\n")

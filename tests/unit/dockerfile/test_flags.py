@@ -36,6 +36,8 @@ def test_what_was_not_given() -> None:
         (("--m",), "Missing a value on flag: m"),
         (("--s=",), "Missing a value on flag: s"),
         (("--s=Yes",), "Expecting boolean value for flag s, not: Yes"),
+        (("--x\udcff=1",), "Unknown flag: x\ufffd"),
+        (("--s=\udcff",), "Expecting boolean value for flag s, not: \ufffd"),
     ],
 )
 def test_wrong_flags(words: tuple[str, ...], message: str) -> None:

@@ -28,6 +28,7 @@ from imagewright.dockerfile.instructions import (
     Workdir,
 )
 from imagewright.dockerfile.lines import Line
+from imagewright.dockerfile.parser import parse_instruction
 from imagewright.dockerfile.raw import read_instruction
 from imagewright.errors import InvalidInput
 
@@ -149,3 +150,14 @@ def test_refused_beyond_the_recorded(text: str, message: str) -> None:
         read(text)
 
     assert str(caught.value) == message
+
+
+def test_documents_are_found_by_their_names() -> None:
+    copy = parse_instruction('COPY <<"a b" <<c <<d <<c /x/\n1\na b\n2\nc\n3\nd\n4\nc\n')
+    assert isinstance(copy, Copy)
+    assert copy.sources == ('<<"a', 'b"')
+    assert [(document.name, document.content) for document in copy.documents] == [
+        ("c", "2\n"),
+        ("d", "3\n"),
+        ("c", "4\n"),
+    ]

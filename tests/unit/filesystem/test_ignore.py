@@ -44,6 +44,10 @@ def _directory(**children: Node) -> Directory:
         ("a**b", "ax/y/b"),
         ("**a**b", "x/ay/b"),
         ("a***/b", "a/b"),
+        ("***/a", "x/a"),
+        ("**c", "a/bc/d"),
+        ("**.md", "a/b.md"),
+        ("**[c]", "a/c"),
         ("x**", "xy/z"),
         ("**/*x", "a/xx"),
         ("\\*a", "*a"),
@@ -81,6 +85,12 @@ def test_path_is_ignored(pattern: str, path: str) -> None:
         ("# a", "# a"),
         ("", "a"),
         ("A", "a"),
+        ("***/a", "a"),
+        ("../a", "a"),
+        ("a/../../b", "b"),
+        ("**[c]", "abc"),
+        ("**/c", "abc"),
+        ("**c", "abcd"),
     ],
 )
 def test_path_is_not_ignored(pattern: str, path: str) -> None:
@@ -110,6 +120,18 @@ def test_a_whole_file_is_read() -> None:
     data = b"\xef\xbb\xbf# comment\r\n\r\n  /a/ \r\n # no comment\n!\tb\n\xff\n"
 
     assert IgnorePatterns.read(data).patterns == ("a", "# no comment", "!b", "\udcff")
+
+
+def test_which_pattern_decides_and_where_it_stands() -> None:
+    patterns = IgnorePatterns.read(b"# comment\n*\n\n!a\n.\na/b\n")
+
+    assert patterns.lines == (2, 4, 6)
+    assert [patterns.decisive(path) for path in ("x", "a", "a/c", "a/b/c")] == [0, 1, 1, 2]
+    assert IgnorePatterns.parse(["a"]).decisive("b") is None
+
+
+def test_lines_do_not_count_in_comparisons() -> None:
+    assert IgnorePatterns.read(b"\na") == IgnorePatterns.read(b"a") == IgnorePatterns(("a",))
 
 
 def test_no_patterns_ignore_nothing() -> None:

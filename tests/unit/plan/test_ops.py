@@ -1,6 +1,7 @@
 import pytest
 
 from imagewright.errors import InvalidInput
+from imagewright.filesystem import ModeChange
 from imagewright.oci import Digest, ImageConfig
 from imagewright.plan import (
     AddFiles,
@@ -51,6 +52,25 @@ BASE = Base(Digest.of(b""), ImageConfig(architecture="amd64", os="linux"))
         (
             AddFiles(sources=("a",), destination="/x", unpack=False),
             {"op": "add", "source.0": "a", "destination": "/x", "chown": "", "unpack": "false"},
+        ),
+        (
+            CopyFiles(
+                sources=("a",), destination="/x", parents=True, exclude=("b", "!c"), chmod=ModeChange("u=rwX,g-w")
+            ),
+            {
+                "op": "copy",
+                "source.0": "a",
+                "destination": "/x",
+                "chown": "",
+                "chmod": "u=rwX,g-w",
+                "parents": "true",
+                "exclude.0": "b",
+                "exclude.1": "!c",
+            },
+        ),
+        (
+            AddFiles(sources=("a",), destination="/x", exclude=("b",)),
+            {"op": "add", "source.0": "a", "destination": "/x", "chown": "", "exclude.0": "b"},
         ),
         (
             RunCommand(

@@ -34,12 +34,12 @@ async def build(call: Call) -> web.StreamResponse:
     credentials = parse_config_header(call.request.headers.get("X-Registry-Config", ""))
     options = parse_build(call.query, call.version, machine, credentials, experimental=call.service.experimental)
     async with call.service.gate.passing(call):
-        if options.files:
+        if options.files and not options.check_only:
             # What goes wrong is told instead of the files, or cuts them off.
             return await stream(
                 call, lambda job: _files(call, options, job), content_type="application/x-tar", last_words=None
             )
-        work = _quiet if options.quiet else _loud
+        work = _checked if options.check_only else _quiet if options.quiet else _loud
         return await stream(
             call,
             lambda job: work(call, options, job),
@@ -75,6 +75,19 @@ def _loud(call: Call, options: BuildOptions, job: Job) -> None:
                 job.answer.write(message)
 
     call.engine.build(job.body, options.request, report=report, cancellation=job.cancellation)
+
+
+def _checked(call: Call, options: BuildOptions, job: Job) -> None:
+    """Tell what the build checks find, and how much that is."""
+    messages = Messages(aux=False)
+
+    def report(event: Event) -> None:
+        for message in messages.render(event):
+            job.answer.write(message)
+
+    findings = call.engine.check(job.body, options.request, report=report, cancellation=job.cancellation)
+    count = f"{len(findings)} warning{'s' * (len(findings) != 1)}" if findings else "no warnings"
+    job.answer.write(line(wire.stream_message(f"Check complete: {count}\n")))
 
 
 def _quiet(call: Call, options: BuildOptions, job: Job) -> None:

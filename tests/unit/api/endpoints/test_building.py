@@ -211,3 +211,29 @@ def test_too_many_builds(tmp_path: Path) -> None:
         running_one, queued = sorted((build.result(10) for build in builds), key=lambda reply: reply.status)
         assert (running_one.status, running_one.streamed[-16:]) == (200, "Build cancelled\n")
         assert queued.json == {"message": "Build cancelled"}
+
+
+def test_checks_build_nothing(daemon: FakeDaemon) -> None:
+    reply = daemon.build("FROM scratch as a\nCMD b\n", "check=1&q=1&t=x")
+    assert reply.status == 200
+    assert reply.body.decode().split("\r\n") == [
+        r'{"stream":"\u001b[91m[WARNING]: FromAsCasing\n\u001b[0m"}',
+        r'{"stream":"\u001b[91m[WARNING]: JSONArgsRecommended\n\u001b[0m"}',
+        r'{"stream":"Check complete: 2 warnings\n"}',
+        "",
+    ]
+    assert daemon.engine.images == {}
+    reply = daemon.build("FROM scratch\nUSER a\n", "check=true")
+    assert reply.body.decode() == '{"stream":"Check complete: no warnings\\n"}\r\n'
+
+
+def test_checks_of_what_is_no_dockerfile(daemon: FakeDaemon) -> None:
+    reply = daemon.build("FOO\n", "check=1")
+    assert reply.status == 400
+    assert b"unknown instruction: FOO" in reply.body
+
+
+def test_warnings_of_a_build(daemon: FakeDaemon) -> None:
+    daemon.build("FROM scratch\n", "check=warn")
+    assert daemon.engine.requests[-1].check
+    assert len(daemon.engine.images) == 1
