@@ -20,7 +20,18 @@ from typing import Any
 
 from support.unixhttp import UnixConnection
 
-__all__ = ["ById", "Difference", "KnownDifference", "Pair", "Request", "Side", "Unordered", "answers_differ", "read_known", "review"]
+__all__ = [
+    "ById",
+    "Difference",
+    "KnownDifference",
+    "Pair",
+    "Request",
+    "Side",
+    "Unordered",
+    "answers_differ",
+    "read_known",
+    "review",
+]
 
 # `__name__` in a target, a header or a body stands for the hexadecimal id that was learnt under this name, and
 # `__name.12__` for its first twelve digits.

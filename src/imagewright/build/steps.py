@@ -129,7 +129,7 @@ class Steps:
         report = self._transcript.reporter(node.index)
         if node.triggers:
             report(TriggersStarted(node.triggers))
-        if node.step is not None and node.closes_step:
+        if node.closes_step:
             report(StepFinished(state.image))
         if node.last_of_stage and state.image is not None:
             report(StageFinished(state.image))
@@ -284,7 +284,7 @@ class Steps:
         """
         if parent.image is None:
             return
-        command = node.op.argv if isinstance(node.op, RunCommand) else ("/bin/sh", "-c", f"#(nop) {node.created_by}")
+        command = node.op.argv if isinstance(node.op, RunCommand) else _argv_of_nothing(node.created_by)
         self._store.add_container(
             Container(
                 id=container,
@@ -299,6 +299,13 @@ class Steps:
 
     def _scratch(self) -> str:
         return tempfile.mkdtemp(dir=self._settings.directory)
+
+
+def _argv_of_nothing(created_by: str) -> tuple[str, ...]:
+    """Return the command of a container in which nothing runs: the words that its history entry joins by spaces."""
+    shell, _, comment = created_by.partition("#(nop) ")
+    words = ("#(nop) ", comment[1:]) if comment.startswith(" ") else (f"#(nop) {comment}",)
+    return (*shell.split(), *words)
 
 
 @contextmanager

@@ -73,8 +73,9 @@ BODIES: Mapping[str, Callable[[bytes], bytes]] = {
     "zlib": zlib.compress,
     "gzip twice": lambda body: gzip.compress(gzip.compress(body)),
     "gzip members": lambda body: gzip.compress(body[:1000]) + gzip.compress(body[1000:]),
-    "cut gzip": lambda body: gzip.compress(body)[:-20],
-    "cut xz": lambda body: lzma.compress(body)[:-30],
+    "cut gzip": lambda body: gzip.compress(body)[:60],
+    "gzip cut behind the last file": lambda body: gzip.compress(body)[:-20],
+    "cut xz": lambda body: lzma.compress(body)[:60],
     "ustar": _format(tarfile.USTAR_FORMAT),
     "gnu": _format(tarfile.GNU_FORMAT),
     "dot slash": _renamed(lambda name: f"./{name}"),
@@ -96,15 +97,15 @@ BODIES: Mapping[str, Callable[[bytes], bytes]] = {
     "a directory called Dockerfile": lambda _: archive({"Dockerfile": Member.directory()}),
     "a Dockerfile that points outside": lambda _: archive({"Dockerfile": Member.symlink("../../etc/passwd")}),
     "a Dockerfile that points inside": lambda _: archive(
-        {"real": "FROM base:1\nLABEL real=yes\n", "Dockerfile": Member.symlink("real")}
+        [("real", "FROM base:1\nLABEL real=yes\n"), ("Dockerfile", Member.symlink("real"))]
     ),
     "a Dockerfile that points to itself": lambda _: archive({"Dockerfile": Member.symlink("Dockerfile")}),
     "a fifo and a device": lambda _: archive(
-        {
-            "d/fifo": Member(type=tarfile.FIFOTYPE),
-            "d/null": Member(type=tarfile.CHRTYPE, device=(1, 3)),
-            "Dockerfile": "FROM base:1\nLABEL special=files\n",
-        }
+        [
+            ("d/fifo", Member(type=tarfile.FIFOTYPE)),
+            ("d/null", Member(type=tarfile.CHRTYPE, device=(1, 3))),
+            ("Dockerfile", "FROM base:1\nLABEL special=files\n"),
+        ]
     ),
     "latin name": lambda _: archive(
         [("caf\udce9", "latin"), ("Dockerfile", _DOCKERFILE)], format_=tarfile.USTAR_FORMAT

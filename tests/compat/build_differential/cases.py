@@ -15,12 +15,23 @@ from support.builder import Content, Member, archive, context
 __all__ = ["SUBJECTS", "BuildCase", "read_cases", "read_not_yet"]
 
 _DIRECTORY = os.path.dirname(__file__)
-SUBJECTS = tuple(
-    sorted(name.removesuffix(".toml") for name in os.listdir(os.path.join(_DIRECTORY, "cases")))
-)
+SUBJECTS = tuple(sorted(name.removesuffix(".toml") for name in os.listdir(os.path.join(_DIRECTORY, "cases"))))
 _NAME = re.compile(r"[a-z0-9][a-z0-9/._-]*(?::[\w.-]+)?")
 _KEYS = frozenset(
-    {"name", "dockerfile", "files", "query", "raw", "headers", "versions", "repeat", "body", "image", "look", "containers"}
+    {
+        "name",
+        "dockerfile",
+        "files",
+        "query",
+        "raw",
+        "headers",
+        "versions",
+        "repeat",
+        "body",
+        "image",
+        "look",
+        "containers",
+    }
 )
 
 
@@ -64,10 +75,16 @@ def read_not_yet() -> Mapping[str, Sequence[str]]:
 
 def _case(entry: Mapping[str, Any]) -> BuildCase:
     assert entry.keys() <= _KEYS, f"{entry['name']}: {sorted(entry.keys() - _KEYS)}"
-    query = entry.get("query", {})
+    slug = re.sub(r"[^a-z0-9]+", "-", entry["name"].lower()).strip("-")
+    query = {
+        key: value.replace("$", slug) if key == "t" and isinstance(value, str) else value
+        for key, value in entry.get("query", {}).items()
+    }
     tags = query.get("t", "")
     first = tags if isinstance(tags, str) else tags[0]
-    plain = context(entry.get("dockerfile", "FROM base:1\n"), {k: _content(v) for k, v in entry.get("files", {}).items()})
+    plain = context(
+        entry.get("dockerfile", "FROM base:1\n"), {k: _content(v) for k, v in entry.get("files", {}).items()}
+    )
     return BuildCase(
         name=entry["name"],
         query=entry.get("raw") or urlencode(query, doseq=True, quote_via=quote),

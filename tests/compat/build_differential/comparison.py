@@ -55,7 +55,7 @@ class _Names:
 
 def compare(pair: Pair, case: BuildCase) -> list[Difference]:
     """Build `case` on both sides; return what is different."""
-    found = []
+    found: list[Difference] = []
     with ThreadPoolExecutor(2) as pool:
         for version in case.versions:
             name = f"{case.name} v{version}" if len(case.versions) > 1 else case.name
@@ -73,7 +73,7 @@ def _differences(case: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Ite
         return
     yield from answers_differ(case, {**theirs, "body": ""}, {**ours, "body": ""})
     texts = [[json.dumps(message, sort_keys=True) for message in body] for body in (their_body, our_body)]
-    for kind, a, b, c, d in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(None, texts[0], texts[1], autojunk=False).get_opcodes():
         if kind != "equal":
             yield Difference(case, f"body/{a}", _joined(their_body[a:b]), _joined(our_body[c:d]))
 
@@ -104,17 +104,16 @@ def _normal(answer: BuildAnswer, names: _Names) -> dict[str, Any]:
     headers = {name: value for name, value in sorted(answer.headers) if name.lower() not in _PASSING_HEADERS}
     form: dict[str, Any] = {"status": answer.status, "header": headers, "framing": answer.framing}
     if answer.streamed:
-        form["body"] = list(_messages([names.in_text(chunk.decode()) for chunk in answer.chunks]))
+        form["body"] = list(_messages(names.in_text(answer.body.decode()).removesuffix("\r\n").split("\r\n")))
     else:
         form["body"] = names.in_text(answer.body.decode(errors="replace"))
     return form
 
 
-def _messages(chunks: list[str]) -> Iterator[Any]:
+def _messages(messages: list[str]) -> Iterator[Any]:
     """Yield the messages; those that are output of a RUN put together."""
     output: dict[str, str] | None = None
-    for chunk in chunks:
-        message = chunk.removesuffix("\r\n")
+    for message in messages:
         piece = _STREAM.fullmatch(message)
         if output is not None and piece and not message.startswith(_AFTER_OUTPUT):
             red = _RED.fullmatch(piece[1])
@@ -158,13 +157,20 @@ def _files(side: Side, image: str) -> dict[str, Any]:
     # dockerd's own tar writer makes something of a symlink's mode.
     return {
         "status": 200,
-        "body": {path: {**asdict(file), "mode": 0 if file.type == "2" else file.mode, "data": file.data.decode("latin-1")} for path, file in files.items() if not path.startswith("bin/")},
+        "body": {
+            path: {**asdict(file), "mode": 0 if file.type == "2" else file.mode, "data": file.data.decode("latin-1")}
+            for path, file in files.items()
+            if not path.startswith("bin/")
+        },
     }
 
 
 def _containers(side: Side) -> list[Mapping[str, Any]]:
     entries = json.loads(side.send(Request("", "GET", _ALL_CONTAINERS)).body)
-    return [{"Id": entry["Id"], "Command": entry["Command"], "Image": entry["Image"], "State": entry["State"]} for entry in entries]
+    return [
+        {"Id": entry["Id"], "Command": entry["Command"], "Image": entry["Image"], "State": entry["State"]}
+        for entry in entries
+    ]
 
 
 def _remove_containers(side: Side) -> None:
