@@ -3,6 +3,7 @@
 import fnmatch
 import json
 import os
+import socket
 import tomllib
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 from compat.build_differential.cases import SUBJECTS, read_cases, read_not_yet
 from compat.build_differential.comparison import compare
 from support.bases import busybox_base
+from support.builder import context
 from support.daemon import daemon
 from support.differential import Pair, Side, read_known, review
 from support.dockerd import dockerd
@@ -65,3 +67,40 @@ def test_same_build(pair: Pair, subject: str) -> None:
     found = [difference for case in cases for difference in compare(pair, case)]
     report = review(found, read_known(KNOWN, subject))
     assert not report, report
+
+
+def _sent(socket_path: str, data: bytes) -> bytes:
+    """Return all that comes back for `data`, until the other side closes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(60)
+        connection.connect(socket_path)
+        connection.sendall(data)
+        answer = b""
+        while piece := connection.recv(1 << 16):
+            answer += piece
+        return answer
+
+
+def test_an_upload_in_chunks_of_any_size_and_what_follows_on_its_connection(pair: Pair) -> None:
+    body = context("FROM base:1\nLABEL chunked=yes\n")
+    chunks = b"".join(
+        b"%x\r\n%s\r\n" % (len(piece), piece)
+        for piece in (body[start : start + 333] for start in range(0, len(body), 333))
+    )
+    head = b"POST /v1.41/build HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n"
+    then = b"GET /v1.41/_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
+    for side in pair.sides:
+        answer = _sent(side.socket, head + chunks + b"0\r\n\r\n" + then)
+        assert b"Successfully built" in answer
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+        assert answer.endswith(b"\r\n\r\nOK")
+
+
+def test_a_client_of_the_first_version_of_http(pair: Pair) -> None:
+    body = context("FROM base:1\nLABEL first=http\n")
+    for side in pair.sides:
+        answer = _sent(side.socket, b"POST /v1.41/build HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        head, _, messages = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.0 200 OK\r\n")
+        assert b"transfer-encoding" not in head.lower()
+        assert messages.startswith(b'{"stream":"Step 1/2 : FROM base:1"}\r\n{"stream":"\\n"}\r\n')
