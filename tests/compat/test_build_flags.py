@@ -104,7 +104,7 @@ FLAGS = {
         parameter="extrahosts",
     ),
     "cache-from": Flag(
-        ["--cache-from", "base:1", "--cache-from", "nope:1"], "Successfully built", parameter="cachefrom"
+        ["--cache-from", "base:1", "--cache-from", "localhost:1/nope:1"], "Successfully built", parameter="cachefrom"
     ),
 }
 

@@ -59,10 +59,10 @@ class BuildCase:
         return f"{prefix}/build?{self.query}" if self.query else f"{prefix}/build"
 
 
-def read_cases(subject: str) -> list[BuildCase]:
-    """Return the cases of a subject, in the order in which they are asked."""
-    with open(os.path.join(_DIRECTORY, "cases", f"{subject}.toml"), "rb") as file:
-        document = tomllib.load(file)
+def read_cases(subject: str, address: str = "http://localhost:1") -> list[BuildCase]:
+    """Return the cases of a subject, in the order in which they are asked; files are served at `address`."""
+    with open(os.path.join(_DIRECTORY, "cases", f"{subject}.toml"), encoding="utf-8", newline="") as file:
+        document = tomllib.loads(file.read().replace("__address__", address))
     defaults = document.get("defaults", {})
     return [_case({**defaults, **entry}) for entry in document["case"]]
 
