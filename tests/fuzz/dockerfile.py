@@ -242,7 +242,7 @@ def _check(dockerfile: Dockerfile, data: bytes, count: int) -> None:
         platform=_PLATFORM,
         build_args={"A": "given"},
         ignore=IgnorePatterns.parse(["x", "*.md"]),
-        find_base=lambda name: _base(name, _PLATFORM).config.run,
+        find_base=lambda name: _base(name, _PLATFORM, Place(0)).config.run,
         options=Options(experimental_all=True),
     )
     for finding in findings:

@@ -1,14 +1,18 @@
 """The docker command line programs on this machine."""
 
 import functools
+import importlib
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["DockerCli", "docker_clis"]
+import pytest
+
+__all__ = ["DockerCli", "client_library", "docker_clis"]
 
 _NAMES = ("docker", "docker20", "docker28")
 
@@ -69,6 +73,13 @@ def docker_clis() -> tuple[DockerCli, ...]:
                 if version:
                     found[os.path.realpath(path)] = DockerCli(path, version)
     return tuple(sorted({cli.version: cli for cli in found.values()}.values(), key=lambda cli: cli.version))
+
+
+def client_library(name: str) -> Any:
+    """Return the module `name`; skip the test where it is not installed, but under CI, where it must be."""
+    if os.environ.get("CI") == "true":
+        return importlib.import_module(name)
+    return pytest.importorskip(name, reason=f"{name} is not installed")
 
 
 def _version(path: str) -> tuple[int, ...]:

@@ -20,7 +20,18 @@ from typing import Any
 
 from support.unixhttp import UnixConnection
 
-__all__ = ["ById", "Difference", "KnownDifference", "Pair", "Request", "Side", "Unordered", "read_known", "review"]
+__all__ = [
+    "ById",
+    "Difference",
+    "KnownDifference",
+    "Pair",
+    "Request",
+    "Side",
+    "Unordered",
+    "answers_differ",
+    "read_known",
+    "review",
+]
 
 # `__name__` in a target, a header or a body stands for the hexadecimal id that was learnt under this name, and
 # `__name.12__` for its first twelve digits.
@@ -212,7 +223,7 @@ class Pair:
             for side in self.sides:
                 side.learn(request.learn, request.subject)
         return list(
-            _answers_differ(request.case, self.engine.normal(theirs, request), self.imagewright.normal(ours, request))
+            answers_differ(request.case, self.engine.normal(theirs, request), self.imagewright.normal(ours, request))
         )
 
     @property
@@ -375,7 +386,8 @@ def _joined(path: str, link: str) -> str:
     return "/".join(parts)
 
 
-def _answers_differ(case: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Iterator[Difference]:
+def answers_differ(case: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Iterator[Difference]:
+    """Yield where two answers in their normal form (`status`, `body` and whatever else) are different."""
     if (theirs["status"] < 400) == (ours["status"] < 400):
         yield from _differences(case, "", theirs, ours)
         return

@@ -24,11 +24,15 @@ _PREPARE = 'ip link set lo up; mount -t tmpfs none /opt; exec "$@"'
 
 @dataclass(frozen=True)
 class Dockerd:
-    """A running engine; `socket` is the path of its unix socket, `process` the one all of its descend from."""
+    """A running engine; `socket` is the path of its unix socket, `process` the one all of its descend from.
+
+    `pid` is the process whose network is the engine's.
+    """
 
     socket: str
     data_root: str
     process: subprocess.Popen[bytes]
+    pid: int
 
     @property
     def host(self) -> str:
@@ -71,7 +75,7 @@ def dockerd(directory: str, *arguments: str) -> Iterator[Dockerd]:
     try:
         with serving(command, socket=socket, log=os.path.join(directory, "dockerd.log")) as unshare:
             try:
-                yield Dockerd(socket, data_root, unshare)
+                yield Dockerd(socket, data_root, unshare, _children(unshare.pid)[0])
             finally:
                 _kill_child(unshare.pid)
     finally:
@@ -85,9 +89,13 @@ def _kill_child(pid: int) -> None:
 
     The engine is not asked to stop: its data goes with it.
     """
+    for child in _children(pid):
+        os.kill(child, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
-        for child in children.read().split():
-            os.kill(int(child), signal.SIGKILL)
+        return [int(child) for child in children.read().split()]
 
 
 def _remove_cgroups(group: str) -> None:

@@ -78,7 +78,7 @@ class Remains:
             Container(
                 id=self._identity,
                 image=self._parent.image,
-                command=op.argv if isinstance(op, RunCommand) else ("/bin/sh", "-c", f"#(nop) {self._node.created_by}"),
+                command=op.argv if isinstance(op, RunCommand) else _argv_of_nothing(self._node.created_by),
                 created_ns=self._created_ns,
                 finished_ns=self._clock(),
                 exit_code=_exit_code(error) if isinstance(op, RunCommand) else 0,
@@ -113,6 +113,13 @@ class Remains:
                     changes.layer, changes.directory, below=self._parent.diff_ids, cancellation=cancellation
                 )
         return None
+
+
+def _argv_of_nothing(created_by: str) -> tuple[str, ...]:
+    """Return the command of a container in which nothing runs: the words that its history entry joins by spaces."""
+    shell, _, comment = created_by.partition("#(nop) ")
+    words = ("#(nop) ", comment[1:]) if comment.startswith(" ") else (f"#(nop) {comment}",)
+    return (*shell.split(), *words)
 
 
 def _exit_code(error: BaseException | None) -> int:

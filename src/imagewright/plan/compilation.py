@@ -7,7 +7,15 @@ from functools import partial
 from msgspec.structs import replace
 
 from imagewright.dockerfile import Arg, Dockerfile, From, Instruction, expand, parse_instruction
-from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, NotFound
+from imagewright.errors import (
+    Cancelled,
+    DockerfileError,
+    Forbidden,
+    ImagewrightError,
+    InvalidInput,
+    NotFound,
+    SystemFailure,
+)
 from imagewright.oci import Digest, Platform, RunConfig
 from imagewright.plan.budget import Budget
 from imagewright.plan.configuration import with_default_path
@@ -18,6 +26,9 @@ from imagewright.plan.translation import StageState, Translation, label, transla
 from imagewright.plan.variables import BuildArgs, Scope
 
 __all__ = ["Compilation", "compile"]
+
+# What can be wrong with the image that a `--from` names.
+_SOURCE_FAILURES = (InvalidInput, NotFound, Forbidden, SystemFailure)
 
 
 def compile(  # noqa: A001 - the name of the verb in this field
@@ -362,10 +373,9 @@ class Compilation:
         """Return the node that `--from=name` in `stage` reads: the end of a stage, or an image."""
         try:
             return self._source(stage, name)
-        except InvalidInput as error:
-            raise InvalidInput(f"invalid from flag value {name}: {error}") from error
-        except NotFound as error:
-            raise NotFound(f"invalid from flag value {name}: {error}") from error
+        except _SOURCE_FAILURES as error:
+            kind = next(kind for kind in _SOURCE_FAILURES if isinstance(error, kind))
+            raise kind(f"invalid from flag value {name}: {error}") from error
 
     def _source(self, stage: int, name: str) -> int:
         source = self._stages.find_source(name, stage)

@@ -244,7 +244,7 @@ def test_copy_from_an_image_adds_a_node_for_it_once() -> None:
             "invalid from flag value Busy!!: invalid reference format: repository name must be lowercase",
         ),
         ("gone", NotFound, "invalid from flag value gone: No such image: gone:latest"),
-        ("broken", SystemFailure, "disk on fire"),
+        ("broken", SystemFailure, "invalid from flag value broken: disk on fire"),
     ],
 )
 def test_a_bad_from_flag_fails_at_its_step(value: str, kind: type[ImagewrightError], message: str) -> None:
