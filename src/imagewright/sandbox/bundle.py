@@ -44,14 +44,6 @@ class Bundle:
         """Whether the process of the container has been started."""
         return os.path.exists(f"{self.directory}/pid")
 
-    def pid(self) -> int | None:
-        """Return the id of the container's first process, None if none has been started."""
-        try:
-            with open(f"{self.directory}/pid", encoding="ascii") as file:
-                return int(file.read())
-        except FileNotFoundError:
-            return None
-
     def log(self) -> bytes:
         """Return what the runtime wrote of itself."""
         try:

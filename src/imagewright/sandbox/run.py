@@ -22,7 +22,7 @@ from imagewright.sandbox.network import SlirpNetwork
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
-from imagewright.sandbox.runtime import detached, environment, find_runtime, run_arguments
+from imagewright.sandbox.runtime import environment, find_runtime, run_arguments
 
 __all__ = ["Sandbox"]
 
@@ -86,7 +86,7 @@ class Sandbox:
                 command = run_arguments(runtime, self._state_root, bundle.directory, request.container_id)
                 if isinstance(output, Attachment):
                     attached = AttachedContainer(bundle, self._find_hierarchies(), cgroup, stop)
-                    return attached.run(detached(command), self._environment, prepare, output)
+                    return attached.run(command, self._environment, prepare, output)
                 return container.run(command, self._environment, prepare, output)
         finally:
             forget()

@@ -5,13 +5,12 @@ https://github.com/opencontainers/runc/blob/main/man/runc-run.8.md
 
 import os
 import shutil
-from collections.abc import Sequence
 
 import msgspec
 
 from imagewright.errors import SystemFailure
 
-__all__ = ["MARKER", "architecture", "detached", "environment", "failure_text", "find_runtime", "run_arguments"]
+__all__ = ["MARKER", "architecture", "environment", "failure_text", "find_runtime", "run_arguments"]
 
 # Programs that a sandbox starts carry this variable, with its state root as value: recovery finds them by it.
 MARKER = "IMAGEWRIGHT_SANDBOX"
@@ -61,12 +60,6 @@ def run_arguments(runtime: str, state_root: str, bundle: str, container_id: str)
         f"--pid-file={bundle}/pid",
         container_id,
     ]
-
-
-def detached(arguments: Sequence[str]) -> list[str]:
-    """Return what `run_arguments` returned such that it ends when the container has started, which has its streams."""
-    at = arguments.index("run", 1) + 1
-    return [*arguments[:at], "--detach", *arguments[at:]]
 
 
 def failure_text(log: bytes, bundle: str) -> str:

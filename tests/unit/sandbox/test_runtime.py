@@ -3,15 +3,7 @@ from pathlib import Path
 import pytest
 
 from imagewright.errors import SystemFailure
-from imagewright.sandbox.runtime import (
-    MARKER,
-    architecture,
-    detached,
-    environment,
-    failure_text,
-    find_runtime,
-    run_arguments,
-)
+from imagewright.sandbox.runtime import MARKER, architecture, environment, failure_text, find_runtime, run_arguments
 
 
 def test_failure_text_has_the_reason_and_no_host_path() -> None:
@@ -59,9 +51,3 @@ def test_what_programs_are_started_with(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_architecture_is_oci_s_name() -> None:
     assert architecture() not in {"x86_64", "aarch64"}
-
-
-def test_a_container_is_let_go() -> None:
-    arguments = run_arguments("run", "/s", "/b", "id")
-    assert detached(arguments) == [*arguments[:5], "--detach", *arguments[5:]]
-    assert arguments[4] == "run"
