@@ -2,15 +2,6 @@
 
 from imagewright.build.builder import Builder
 from imagewright.build.context import ContextLimits
-from imagewright.build.debugging import debug_container
 from imagewright.build.request import BuildRequest, Entitlement, Network, Surroundings
 
-__all__ = [
-    "BuildRequest",
-    "Builder",
-    "ContextLimits",
-    "Entitlement",
-    "Network",
-    "Surroundings",
-    "debug_container",
-]
+__all__ = ["BuildRequest", "Builder", "ContextLimits", "Entitlement", "Network", "Surroundings"]

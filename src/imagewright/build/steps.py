@@ -281,13 +281,13 @@ class Steps:
             error = problem
             raise
         finally:
+            remains.close()
             removed = self._settings.force_remove or (self._settings.remove and record is not None)
             if removed:
                 report(ContainerRemoved(container))
             # A client that has left is noticed first where something is written to it.
             elif not (cancellation.cancelled or isinstance(error, Cancelled)):
                 remains.keep(error, None if record is None else record.diff_id, cancellation)
-            remains.close()
         return record
 
     def _warn_of_platform(self, parent: State, report: Reporter) -> None:

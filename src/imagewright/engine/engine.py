@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from imagewright.archive import Readable, Writable
-from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement, debug_container
+from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement
+from imagewright.build.debugging import debug_container
 from imagewright.cancellation import Cancellation
 from imagewright.checks import Finding
 from imagewright.engine.committing import commit_container

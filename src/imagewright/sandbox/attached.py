@@ -16,7 +16,7 @@ from imagewright.sandbox.kernel import become_subreaper
 from imagewright.sandbox.overlay import unmount_overlay
 from imagewright.sandbox.runtime import failure_text
 
-__all__ = ["AttachedContainer", "Attachment"]
+__all__ = ["AttachedContainer", "Attachment", "detached"]
 
 _PAUSE_MS = 5
 _SIGNALLED = 128
@@ -48,6 +48,12 @@ class Attachment:
             self._send = None
 
 
+def detached(arguments: Sequence[str]) -> list[str]:
+    """Return what `run_arguments` returned such that it ends when the container has started, which has its streams."""
+    at = arguments.index("run", 1) + 1
+    return [*arguments[:at], "--detach", *arguments[at:]]
+
+
 class AttachedContainer:
     """Runs the command of a `bundle` in a thread whose mounts are its own, with the streams of an `Attachment`.
 
@@ -70,8 +76,9 @@ class AttachedContainer:
         prepare: Callable[[], None],
         attachment: Attachment,
     ) -> int:
-        """Call `prepare` (in a thread whose mounts are its own), start `command` and return its process's exit code.
+        """Call `prepare` (in a thread whose mounts are its own), run `command`; return its process's exit code.
 
+        `command` is what `run_arguments` returns.
         Raises `Cancelled` after a stop, and `SystemFailure` for a process that never started.
         """
 
@@ -104,7 +111,7 @@ class AttachedContainer:
             return
         become_subreaper()
         try:
-            code = os.waitstatus_to_exitcode(self._wait(self._start(command, environment, attachment)))
+            code = os.waitstatus_to_exitcode(self._wait(self._start(detached(command), environment, attachment)))
             self._exit_code = code if code >= 0 else _SIGNALLED - code
         finally:
             unmount_overlay(self._bundle.rootfs)
@@ -125,10 +132,10 @@ class AttachedContainer:
             )
         except OSError as error:
             raise SystemFailure(f"the OCI runtime cannot be started: {error.strerror}") from error
-        pid = self._bundle.pid()
-        if started.returncode or pid is None:
+        if started.returncode or not self._bundle.started:
             raise SystemFailure(failure_text(self._bundle.log(), self._bundle.directory))
-        return pid
+        with open(f"{self._bundle.directory}/pid", encoding="ascii") as file:
+            return int(file.read())
 
     def _wait(self, pid: int) -> int:
         """Wait for the process, and kill everything as soon as that is asked for; return its wait status."""

@@ -64,14 +64,6 @@ class Bundle:
         except OSError:
             return ""
 
-    def pid(self) -> int | None:
-        """Return the id of the container's first process, None if none has been started."""
-        try:
-            with open(f"{self.directory}/pid", encoding="ascii") as file:
-                return int(file.read())
-        except FileNotFoundError:
-            return None
-
     def log(self) -> bytes:
         """Return what the runtime wrote of itself."""
         try:

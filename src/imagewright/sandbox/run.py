@@ -24,7 +24,7 @@ from imagewright.sandbox.network import SlirpNetwork
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
-from imagewright.sandbox.runtime import detached, environment, find_runtime, keeps_cgroups, run_arguments
+from imagewright.sandbox.runtime import environment, find_runtime, keeps_cgroups, run_arguments
 from imagewright.sandbox.spec import ContainerMount
 
 __all__ = ["Sandbox"]
@@ -103,7 +103,7 @@ class Sandbox:
                 )
                 if isinstance(output, Attachment):
                     attached = AttachedContainer(bundle, self._find_hierarchies(), cgroup, stop)
-                    return attached.run(detached(command), self._environment, prepare, output)
+                    return attached.run(command, self._environment, prepare, output)
                 exit_code = container.run(command, self._environment, prepare, output)
                 if exit_code and keep and self._find_hierarchies().memory_kills(cgroup):
                     raise RunFailed(

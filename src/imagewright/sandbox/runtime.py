@@ -6,7 +6,6 @@ https://github.com/opencontainers/runc/blob/main/man/runc-run.8.md
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 
 import msgspec
 
@@ -16,7 +15,6 @@ from imagewright.sandbox.failures import creation_failure
 __all__ = [
     "MARKER",
     "architecture",
-    "detached",
     "environment",
     "failure_text",
     "find_runtime",
@@ -89,12 +87,6 @@ def run_arguments(
         f"--pid-file={bundle}/pid",
         container_id,
     ]
-
-
-def detached(arguments: Sequence[str]) -> list[str]:
-    """Return what `run_arguments` returned such that it ends when the container has started, which has its streams."""
-    at = arguments.index("run", 1) + 1
-    return [*arguments[:at], "--detach", *arguments[at:]]
 
 
 def failure_text(log: bytes, bundle: str) -> str:

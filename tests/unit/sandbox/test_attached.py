@@ -1,4 +1,6 @@
 from imagewright.sandbox import Attachment
+from imagewright.sandbox.attached import detached
+from imagewright.sandbox.runtime import run_arguments
 
 
 def test_an_interrupt_reaches_what_runs() -> None:
@@ -9,3 +11,9 @@ def test_an_interrupt_reaches_what_runs() -> None:
     attachment.interrupt()
     assert sent == ["interrupt"]
     assert attachment.streams == (0, 1, 2)
+
+
+def test_a_container_is_let_go() -> None:
+    arguments = run_arguments("run", "/s", "/b", "id")
+    assert detached(arguments) == [*arguments[:5], "--detach", *arguments[5:]]
+    assert arguments[4] == "run"

@@ -6,7 +6,6 @@ from imagewright.errors import SystemFailure
 from imagewright.sandbox.runtime import (
     MARKER,
     architecture,
-    detached,
     environment,
     failure_text,
     find_runtime,
@@ -70,9 +69,3 @@ def test_whether_a_runtime_can_leave_control_groups(tmp_path: Path, text: str, k
 
 def test_architecture_is_oci_s_name() -> None:
     assert architecture() not in {"x86_64", "aarch64"}
-
-
-def test_a_container_is_let_go() -> None:
-    arguments = run_arguments("run", "/s", "/b", "id")
-    assert detached(arguments) == [*arguments[:5], "--detach", *arguments[5:]]
-    assert arguments[4] == "run"
