@@ -1,11 +1,8 @@
 """Images go through Debian's docker-registry from this engine to other programs and back, and keep their digests."""
 
-import contextlib
 import io
 import json
-import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +12,9 @@ from imagewright.engine import BuildRequest, Engine
 from imagewright.reference import Reference
 from imagewright.registry import Credential, Keychain, Settings, for_registry
 from support.builder import context
-from support.dockerd import Dockerd, dockerd
-from support.processes import end
+from support.dockerd import dockerd
 from support.registry import PASSWORD, USER, DockerRegistry, docker_registry
+from support.registry_twin import registry_twin
 
 pytestmark = pytest.mark.compat("docker-registry", "skopeo", "podman")
 
@@ -96,35 +93,10 @@ def test_a_build_pulls_its_base(engine: Engine, registry: DockerRegistry) -> Non
     assert (engine.inspect(str(image)).config.run.labels or {})["made"] == "here"
 
 
-@contextlib.contextmanager
-def twin(registry: DockerRegistry, engine: Dockerd) -> Iterator[None]:
-    """Serve the registry's data at the same address in the network of `engine` too, which sees no other."""
-    listing = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    lines = [line.split(None, 1) for line in listing.splitlines() if engine.data_root in line]
-    process = next(pid for pid, arguments in lines if os.path.basename(arguments.split()[0]) == "dockerd")
-    path = Path(registry.root).parent / "twin.yml"
-    config = json.loads((path.parent / "config.yml").read_text())
-    config["http"]["addr"] = registry.host
-    path.write_text(json.dumps(config))
-    command = ["nsenter", "-t", process, "-n", "docker-registry", "serve", str(path)]
-    environment = {"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"}
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    try:
-        for _ in range(100):
-            found = engine.docker("login", "-u", USER, "-p", PASSWORD, registry.host, check=False)
-            if b"Login Succeeded" in found:
-                break
-            time.sleep(0.05)
-        yield
-    finally:
-        server.kill()
-        end(server)
-
-
 @pytest.mark.compat("dockerd", "docker")
 def test_dockerd(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
     digest = pushed(engine, registry, "team/dockerd")
-    with dockerd(str(tmp_path)) as other, twin(registry, other):
+    with dockerd(str(tmp_path)) as other, registry_twin(registry, other):
         other.docker("pull", "-q", str(digest))
         identity = other.docker("image", "inspect", "-f", "{{.Id}}", str(digest)).decode().strip()
         assert identity == str(engine.inspect(digest.familiar).id)
