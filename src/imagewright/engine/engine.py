@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from imagewright.archive import Readable, Writable
+from imagewright.archive import Compression, Readable, Writable
 from imagewright.build import Builder, BuildRequest
 from imagewright.cancellation import Cancellation
 from imagewright.engine.committing import commit_container
@@ -262,7 +262,7 @@ class Engine:
         the registry has said that it has the image.
         """
         client = self._client.with_keychain(keychain)
-        platform, cancellation = platform or self._machine.platform, cancellation or Cancellation()
+        platform, cancellation = platform or self._machine.platform, cancellation or Cancellation("Pull")
         if not all_tags:
             reference = reference.with_default_tag()
             image = pull(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
@@ -280,13 +280,15 @@ class Engine:
         reference: Reference,
         *,
         all_tags: bool = False,
+        compression: Compression | None = None,
         keychain: Keychain = no_credentials,
         report: Reporter = ignore,
         cancellation: Cancellation | None = None,
     ) -> None:
         """Send the image `reference`, with `all_tags` every tag of its repository, to its registry.
 
-        What the registry has already is not sent. The image has its digest there as a name afterwards. Idempotent.
+        What the registry has already is not sent. The image has its digest there as a name afterwards. With
+        `compression` all layers go with that one, else those that came compressed as they came. Idempotent.
         """
         client = self._client.with_keychain(keychain)
         pushed = push(
@@ -294,8 +296,9 @@ class Engine:
             client,
             reference,
             all_tags=all_tags,
+            compression=compression,
             report=report,
-            cancellation=cancellation or Cancellation(),
+            cancellation=cancellation or Cancellation("Push"),
         )
         for tagged, image in pushed:
             self._tell_transfer("push", tagged, image)

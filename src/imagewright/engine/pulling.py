@@ -200,7 +200,7 @@ def side_by_side(
 
     The actions are given a token that is cancelled with `cancellation`, and when one of them has failed.
     """
-    token = Cancellation()
+    token = cancellation.part()
     failures: list[BaseException] = []
 
     def attempt(item: _Item) -> None:

@@ -17,6 +17,7 @@ from imagewright.store.memory import Recent
 
 __all__ = ["Directories", "TarReader", "Trees", "open_tar", "write_tar"]
 
+_PIECE = 256 << 10
 _REMEMBERED_CHANGES = 200_000
 
 Unpack = Callable[[Layer, str, Tree], None]
@@ -92,7 +93,7 @@ def write_tar(layers: Layers, layout: Layout, diff_id: Digest, out: Writable) ->
         _check(diff_id, write_layer(layers.get(diff_id), out))
         return
     with open_tar(layers, layout, diff_id) as tar:
-        while data := tar.read(CHUNK):
+        while data := tar.read(_PIECE):
             out.write(data)
 
 
