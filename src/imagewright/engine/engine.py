@@ -259,16 +259,34 @@ class Engine:
         """Bring the image `reference` here from its registry, and return its id; with `all_tags` all, and the last.
 
         It is visible, under its tag and its digest, once all of it was verified, or never. Nothing is reported before
-        the registry has said that it has the image.
+        the registry has said that it has the image. One that is not for `platform`, where there is no choice, is taken
+        with a warning.
         """
         client = self._client.with_keychain(keychain)
-        platform, cancellation = platform or self._machine.platform, cancellation or Cancellation("Pull")
+        asked, platform = platform, platform or self._machine.platform
+        cancellation = cancellation or Cancellation("Pull")
         if not all_tags:
             reference = reference.with_default_tag()
-            image = pull(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
+            image = pull(
+                self._store,
+                client,
+                reference,
+                platform=platform,
+                asked=asked,
+                report=report,
+                cancellation=cancellation,
+            )
             self._tell_transfer("pull", reference, image)
             return image
-        found = pull_tags(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
+        found = pull_tags(
+            self._store,
+            client,
+            reference,
+            platform=platform,
+            asked=asked,
+            report=report,
+            cancellation=cancellation,
+        )
         for tagged, image in found:
             self._tell_transfer("pull", tagged, image)
         if not found:
@@ -423,7 +441,7 @@ class Engine:
         )
 
     def _find_base(
-        self, name: str, platform: Platform, request: BuildRequest, report: Reporter, cancellation: Cancellation
+        self, name: str, _platform: Platform, request: BuildRequest, report: Reporter, cancellation: Cancellation
     ) -> Base:
         """Find the image that a Dockerfile begins with or copies from, here or in its registry."""
         reference = Reference.parse(name) if request.pull else None
@@ -433,7 +451,11 @@ class Engine:
         if image is None:
             reference = (reference or Reference.parse(name)).with_default_tag()
             found = self.pull(
-                reference, platform=platform, keychain=request.keychain, report=report, cancellation=cancellation
+                reference,
+                platform=request.platform,
+                keychain=request.keychain,
+                report=report,
+                cancellation=cancellation,
             )
             image = self._store.get_image(found)
         self._store.note_use(image.id)
