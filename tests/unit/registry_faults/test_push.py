@@ -320,8 +320,9 @@ class TestManifests:
     def test_of_another_digest_than_the_one_it_goes_by(self, place: World, client: Client) -> None:
         reference = replace(target(place), tag="", digest=DIGEST)
 
-        attempt(place, lambda: client.put_manifest(reference, OCI_MANIFEST, self.DATA), requests=8)
+        outcome = attempt(place, lambda: client.put_manifest(reference, OCI_MANIFEST, self.DATA), requests=0)
 
+        assert isinstance(outcome.error, InvalidInput)
         assert str(DIGEST) not in place.registry.repository(TARGET).manifests
 
     @pytest.mark.parametrize("number", [500, 502, 503, 504, 429])
