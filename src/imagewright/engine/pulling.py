@@ -179,9 +179,9 @@ def _fetch_layer(  # noqa: PLR0917 # the same
     diff_id, descriptor = layer
     tell = partial(Status, subject=descriptor.address.short)
     with closing(client.open_blob(reference, descriptor, cancellation=cancellation)) as reader:
-        store.blobs.add_stream(
-            _Watched(reader, lambda n: report(tell("Downloading", current=n, total=descriptor.size))), diff_id
-        )
+        watched = _Watched(reader, lambda n: report(tell("Downloading", current=n, total=descriptor.size)))
+        # The reader compares what comes with its digest.
+        store.blobs.add_stream(watched, diff_id, digest=descriptor.address)
     report(tell("Verifying Checksum", current=0))
     report(tell("Download complete", current=0))
     report(tell("Extracting", current=descriptor.size, total=descriptor.size))
