@@ -56,10 +56,11 @@ check: $(READY)
 	.ci/check-requirements $(BIN)
 
 bench: $(READY)
-	@.ci/install-programs $(TEST_PROGRAMS)
+	@.ci/install-programs $(TEST_PROGRAMS) docker-registry:docker-registry
 	$(BIN)/python benchmarks/classic.py
 	$(BIN)/python benchmarks/parallel.py
 	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/registry.py
 
 fuzz: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/property --hypothesis-profile=fuzz --timeout=0

@@ -12,10 +12,12 @@ __all__ = ["Cancellation"]
 class Cancellation:
     """Passed down into long work, which calls `check` between its steps; safe to use from any thread.
 
-    Work that blocks elsewhere registers with `on_cancel`, to be woken: RUN kills its container there.
+    `doing` names the work, for the error. Work that blocks elsewhere registers with `on_cancel`, to be woken: RUN kills
+    its container there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "Build") -> None:
+        self._doing = doing
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: dict[int, Callable[[], None]] = {}
@@ -25,6 +27,15 @@ class Cancellation:
     def cancelled(self) -> bool:
         """Whether `cancel` has been called."""
         return self._event.is_set()
+
+    @property
+    def error(self) -> Cancelled:
+        """What `check` raises."""
+        return Cancelled(f"{self._doing} cancelled")
+
+    def part(self) -> "Cancellation":
+        """Return another token for a part of the same work; it is not cancelled with this one."""
+        return Cancellation(self._doing)
 
     def cancel(self) -> None:
         """Say that the work is no longer wanted; idempotent.
@@ -41,7 +52,7 @@ class Cancellation:
     def check(self) -> None:
         """Raise `Cancelled` if `cancel` has been called."""
         if self._event.is_set():
-            raise Cancelled("Build cancelled")
+            raise self.error
 
     def wait(self, seconds: float) -> bool:
         """Wait until cancelled, at most `seconds`; return whether it was."""

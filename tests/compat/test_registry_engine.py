@@ -85,6 +85,24 @@ def test_podman(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> Non
     assert printed.read_text() in {str(name.digest) for name in engine.inspect(str(image)).digests}
 
 
+def test_zstd(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
+    name = Reference.parse(f"{registry.host}/team/zstd:1")
+    data = io.BytesIO(context(DOCKERFILE, {"a": "one", "b": "two" * 1_000_000}))
+    image = engine.build(data, BuildRequest(tags=(name,)))
+    engine.push(name, compression="zstd", keychain=keychain(registry))
+    creds = f"{USER}:{PASSWORD}"
+    source = ("--src-tls-verify=false", "--src-creds", creds, f"docker://{name}")
+    run("skopeo", "copy", *source, f"dir:{tmp_path}/dir")
+    manifest = json.loads((tmp_path / "dir" / "manifest.json").read_text())
+    assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    assert podman(tmp_path, "pull", "-q", "--tls-verify=false", "--creds", creds, str(name)).strip() == image.encoded
+    run("skopeo", "copy", *source, f"oci:{tmp_path}/layout:1")
+    (diff_id, *_) = engine.inspect(str(image)).config.diff_ids
+    engine.remove(str(image), force=True)
+    assert engine.pull(name, keychain=keychain(registry)) == image
+    assert engine.inspect(str(image)).config.diff_ids[0] == diff_id
+
+
 def test_a_build_pulls_its_base(engine: Engine, registry: DockerRegistry) -> None:
     digest = pushed(engine, registry, "team/base")
     engine.remove(str(engine.inspect(digest.familiar).id), force=True)

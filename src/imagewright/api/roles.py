@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from imagewright.archive import Readable, Writable
+from imagewright.archive import Compression, Readable, Writable
 from imagewright.cancellation import Cancellation
 from imagewright.checks import Finding
 from imagewright.engine import (
@@ -216,11 +216,12 @@ class Distributor(Protocol):
         reference: Reference,
         *,
         all_tags: bool = False,
+        compression: Compression | None = None,
         keychain: Keychain = ...,
         report: Reporter = ...,
         cancellation: Cancellation | None = None,
     ) -> None:
-        """Send an image, or all tags of a repository."""
+        """Send an image, or all tags of a repository, compressed as `compression` says or as it comes."""
         ...
 
     def login(self, registry: str, credential: Credential) -> LoginResult:

@@ -35,6 +35,7 @@ async def stream(
     content_type: str,
     last_words: Callable[[Exception], Iterable[bytes]] | None,
     always: bool = False,
+    doing: str = "Build",
 ) -> web.StreamResponse:
     """Run `work` in a thread, and send what it writes as the answer to `call`, every piece as a chunk.
 
@@ -42,9 +43,10 @@ async def stream(
     `always` is set. An error after that is told by the pieces that `last_words` gives; with None, the connection is
     cut, so that the client cannot take what it got for the whole.
 
-    When the client leaves or the daemon shuts down, the job is cancelled at once; this returns when it has ended.
+    When the client leaves or the daemon shuts down, the job, which is `doing` something, is cancelled at once; this
+    returns when it has ended.
     """
-    job = Job(Inlet(), Outlet(), Cancellation())
+    job = Job(Inlet(), Outlet(), Cancellation(doing))
     response = web.StreamResponse(headers={"Content-Type": content_type})
     farewell: list[asyncio.TimerHandle] = []
 
@@ -83,7 +85,7 @@ async def stream(
 
 def _stop(call: Call, job: Job) -> Iterator[asyncio.TimerHandle]:
     """Stop `job`; yield the timer, if there is one, that ends a connection on which nobody reads."""
-    job.body.fail(Cancelled("Build cancelled"))
+    job.body.fail(job.cancellation.error)
     job.answer.hurry()
     # Callbacks of the token may take a while: they kill containers.
     call.service.threads.start(job.cancellation.cancel)

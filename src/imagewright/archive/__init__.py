@@ -13,6 +13,7 @@ from imagewright.archive.content import ContentReader, Contents, copy_content, o
 from imagewright.archive.entries import Entry, read_entries
 from imagewright.archive.index import decode_index, encode_index
 from imagewright.archive.limits import DEFAULT_LIMITS, Limits
+from imagewright.archive.packing import COMPRESSIONS, Compression, Packer
 from imagewright.archive.reader import is_archive, read_layer, read_tree
 from imagewright.archive.spool import Spool
 from imagewright.archive.stream import CHUNK, Readable, Writable
@@ -20,12 +21,15 @@ from imagewright.archive.writer import Member, layer_size, write_layer, write_me
 
 __all__ = [
     "CHUNK",
+    "COMPRESSIONS",
     "DEFAULT_LIMITS",
+    "Compression",
     "ContentReader",
     "Contents",
     "Entry",
     "Limits",
     "Member",
+    "Packer",
     "Readable",
     "Spool",
     "Writable",

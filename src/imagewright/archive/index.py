@@ -5,6 +5,7 @@ of the change whose node it shares; an extent names a file by its position in a 
 in one tar says so once.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Annotated
 
@@ -18,6 +19,10 @@ from imagewright.oci import Digest
 __all__ = ["decode_index", "encode_index"]
 
 _VERSION = 1
+# https://github.com/msgpack/msgpack/blob/master/spec.md#array-format-family
+_ARRAY_OF_THREE = b"\x93"
+_ARRAY_32 = 0xDD
+_ARRAY_HEAD = struct.Struct(">BI")
 _NO_XATTRS: dict[str, bytes] = {}
 
 
@@ -120,23 +125,27 @@ class _Encoding:
         self._rename = rename
         self._files: dict[str, int] = {}
         self._renamed: dict[str, str] = {}
+        self._seen: dict[int, int] = {}  # at which position a node was first
 
     def encode(self, layer: Layer) -> bytes:
-        seen: dict[int, int] = {}
-        changes: list[_Change] = []
+        # Change by change, since all of them as structures would take several times the memory of their bytes.
+        changes = bytearray()
         for position, change in enumerate(layer.changes):
-            path = _bytes(change.path)
-            if isinstance(change, Whiteout):
-                changes.append(_Whiteout(path))
-            elif isinstance(change, Opaque):
-                changes.append(_Opaque(path))
-            elif isinstance(change.node, Directory):
-                changes.append(_Directory(path, *_inode(change.node)))
-            else:
-                original = seen.setdefault(id(change.node), position)
-                changes.append(self._put(change, path) if original == position else _Link(path, original))
-        files = tuple(_bytes(name) for name in self._files)
-        return _encoder.encode(_Index(_VERSION, files, tuple(changes)))
+            _encoder.encode_into(self._change(change, position), changes, -1)
+        files = _encoder.encode([_bytes(name) for name in self._files])
+        head = b"%b%b%b" % (_ARRAY_OF_THREE, _encoder.encode(_VERSION), files)
+        return b"".join((head, _ARRAY_HEAD.pack(_ARRAY_32, len(layer.changes)), changes))
+
+    def _change(self, change: Change, position: int) -> _Change:
+        path = _bytes(change.path)
+        if isinstance(change, Whiteout):
+            return _Whiteout(path)
+        if isinstance(change, Opaque):
+            return _Opaque(path)
+        if isinstance(change.node, Directory):
+            return _Directory(path, *_inode(change.node))
+        original = self._seen.setdefault(id(change.node), position)
+        return self._put(change, path) if original == position else _Link(path, original)
 
     def _put(self, change: Put, path: bytes) -> _Change:
         node = change.node

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from imagewright.archive import Readable, Writable
+from imagewright.archive import Compression, Readable, Writable
 from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement
 from imagewright.build.debugging import debug_container
 from imagewright.cancellation import Cancellation
@@ -298,16 +298,34 @@ class Engine:
         """Bring the image `reference` here from its registry, and return its id; with `all_tags` all, and the last.
 
         It is visible, under its tag and its digest, once all of it was verified, or never. Nothing is reported before
-        the registry has said that it has the image.
+        the registry has said that it has the image. One that is not for `platform`, where there is no choice, is taken
+        with a warning.
         """
         client = self._client.with_keychain(keychain)
-        platform, cancellation = platform or self._machine.platform, cancellation or Cancellation()
+        asked, platform = platform, platform or self._machine.platform
+        cancellation = cancellation or Cancellation("Pull")
         if not all_tags:
             reference = reference.with_default_tag()
-            image = pull(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
+            image = pull(
+                self._store,
+                client,
+                reference,
+                platform=platform,
+                asked=asked,
+                report=report,
+                cancellation=cancellation,
+            )
             self._tell_transfer("pull", reference, image)
             return image
-        found = pull_tags(self._store, client, reference, platform=platform, report=report, cancellation=cancellation)
+        found = pull_tags(
+            self._store,
+            client,
+            reference,
+            platform=platform,
+            asked=asked,
+            report=report,
+            cancellation=cancellation,
+        )
         for tagged, image in found:
             self._tell_transfer("pull", tagged, image)
         if not found:
@@ -319,13 +337,15 @@ class Engine:
         reference: Reference,
         *,
         all_tags: bool = False,
+        compression: Compression | None = None,
         keychain: Keychain = no_credentials,
         report: Reporter = ignore,
         cancellation: Cancellation | None = None,
     ) -> None:
         """Send the image `reference`, with `all_tags` every tag of its repository, to its registry.
 
-        What the registry has already is not sent. The image has its digest there as a name afterwards. Idempotent.
+        What the registry has already is not sent. The image has its digest there as a name afterwards. With
+        `compression` all layers go with that one, else those that came compressed as they came. Idempotent.
         """
         client = self._client.with_keychain(keychain)
         pushed = push(
@@ -333,8 +353,9 @@ class Engine:
             client,
             reference,
             all_tags=all_tags,
+            compression=compression,
             report=report,
-            cancellation=cancellation or Cancellation(),
+            cancellation=cancellation or Cancellation("Push"),
         )
         for tagged, image in pushed:
             self._tell_transfer("push", tagged, image)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from imagewright.errors import Cancelled, InvalidInput
 from imagewright.events import Event, Reporter, Status
 from imagewright.oci import Descriptor, Digest, Platform, parse_time
 from imagewright.reference import Reference
-from imagewright.registry import BlobReader, Client, RemoteImage, fetch_image
+from imagewright.registry import BlobReader, Client, RemoteImage, fetch_image, is_for
 from imagewright.store import Store
 
 __all__ = ["pull", "pull_tags", "serialized", "side_by_side"]
@@ -27,12 +27,23 @@ _STRIDE = 512 << 10
 _Item = TypeVar("_Item")
 
 
+@dataclass(frozen=True, slots=True)
+class _Pulled:
+    """An image that is here now; `renewed` if it was not here under this name before."""
+
+    reference: Reference
+    image: Digest
+    platform: Platform
+    renewed: bool
+
+
 def pull(
     store: Store,
     client: Client,
     reference: Reference,
     *,
     platform: Platform,
+    asked: Platform | None = None,
     report: Reporter,
     cancellation: Cancellation,
 ) -> Digest:
@@ -40,11 +51,13 @@ def pull(
 
     It gets the tag, if it was asked for by one, and its digest as names, at the end, all at once: when every byte was
     verified. Where something is wrong, nothing is kept. Nothing is reported before the registry has the image.
+    Where the registry has it for one platform only, it is taken for that, with a warning if `asked` is another.
     """
     reference = reference.with_default_tag()
-    renewed, image = _pull(store, client, reference, platform, serialized(report), cancellation)
-    _conclude(reference.familiar, report, renewed=renewed)
-    return image
+    pulled = _pull(store, client, reference, platform, serialized(report), cancellation)
+    _conclude(reference.familiar, report, renewed=pulled.renewed)
+    _warn(pulled, asked, report)
+    return pulled.image
 
 
 def pull_tags(
@@ -53,25 +66,39 @@ def pull_tags(
     reference: Reference,
     *,
     platform: Platform,
+    asked: Platform | None = None,
     report: Reporter,
     cancellation: Cancellation,
 ) -> Sequence[tuple[Reference, Digest]]:
     """Do as `pull` does with every tag of the repository of `reference`; return them with the images they name."""
     bare = replace(reference, tag="", digest=None)
-    found: list[tuple[Reference, Digest]] = []
-    renewed = False
-    for tag in client.list_tags(bare, cancellation=cancellation):
-        tagged = bare.with_tag(tag)
-        new, image = _pull(store, client, tagged, platform, serialized(report), cancellation)
-        renewed = renewed or new
-        found.append((tagged, image))
-    _conclude(bare.familiar, report, renewed=renewed)
-    return found
+    found = [
+        _pull(store, client, bare.with_tag(tag), platform, serialized(report), cancellation)
+        for tag in client.list_tags(bare, cancellation=cancellation)
+    ]
+    _conclude(bare.familiar, report, renewed=any(pulled.renewed for pulled in found))
+    for pulled in found:
+        _warn(pulled, asked, report)
+    return [(pulled.reference, pulled.image) for pulled in found]
 
 
 def _conclude(name: str, report: Reporter, *, renewed: bool) -> None:
     what = "Downloaded newer image" if renewed else "Image is up to date"
     report(Status(f"Status: {what} for {name}"))
+
+
+def _warn(pulled: _Pulled, asked: Platform | None, report: Reporter) -> None:
+    """Say, in the words of the engine's builds, that the image is for another platform than was asked for."""
+    if asked is None or is_for(pulled.platform, asked):
+        return
+    report(
+        Status(
+            f"\nWARNING: Pulled image with specified platform ({asked}), but the resulting image's configured platform "
+            f"({pulled.platform}) does not match.\nThis is most likely caused by a bug in the build system that "
+            f"created the fetched image ({pulled.reference.familiar}).\nPlease notify the image author to correct "
+            "the configuration."
+        )
+    )
 
 
 def _pull(  # noqa: PLR0917 # all of them are what pull was given
@@ -81,8 +108,7 @@ def _pull(  # noqa: PLR0917 # all of them are what pull was given
     platform: Platform,
     report: Reporter,
     cancellation: Cancellation,
-) -> tuple[bool, Digest]:
-    """Return whether the image was not here under this name, and its id."""
+) -> _Pulled:
     remote = fetch_image(client, reference, platform, cancellation=cancellation)
     _check(remote)
     report(Status(f"Pulling from {reference.repository}", subject=str(reference.digest or reference.tag)))
@@ -102,7 +128,9 @@ def _pull(  # noqa: PLR0917 # all of them are what pull was given
     received = remote.received
     store.blobs.add_manifest(image, remote.manifest.media_type or received.media_type, received.data)
     report(Status(f"Digest: {remote.digest}"))
-    return before != image, image
+    config = remote.config
+    machine = Platform(config.os or platform.os, config.architecture, config.variant)
+    return _Pulled(reference, image, machine, renewed=before != image)
 
 
 def _check(remote: RemoteImage) -> None:
@@ -151,9 +179,9 @@ def _fetch_layer(  # noqa: PLR0917 # the same
     diff_id, descriptor = layer
     tell = partial(Status, subject=descriptor.address.short)
     with closing(client.open_blob(reference, descriptor, cancellation=cancellation)) as reader:
-        store.blobs.add_stream(
-            _Watched(reader, lambda n: report(tell("Downloading", current=n, total=descriptor.size))), diff_id
-        )
+        watched = _Watched(reader, lambda n: report(tell("Downloading", current=n, total=descriptor.size)))
+        # The reader compares what comes with its digest.
+        store.blobs.add_stream(watched, diff_id, digest=descriptor.address)
     report(tell("Verifying Checksum", current=0))
     report(tell("Download complete", current=0))
     report(tell("Extracting", current=descriptor.size, total=descriptor.size))
@@ -200,7 +228,7 @@ def side_by_side(
 
     The actions are given a token that is cancelled with `cancellation`, and when one of them has failed.
     """
-    token = Cancellation()
+    token = cancellation.part()
     failures: list[BaseException] = []
 
     def attempt(item: _Item) -> None:

@@ -1,13 +1,15 @@
 """From the store to a registry: what `docker push` asks for."""
 
+import os
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
-from isal import isal_zlib
 
-from imagewright.archive import Readable, Writable
+from imagewright.archive import Compression, Packer, Readable, Writable
 from imagewright.cancellation import Cancellation
 from imagewright.engine.pulling import serialized, side_by_side
 from imagewright.errors import InvalidInput, NotFound
@@ -22,12 +24,36 @@ __all__ = ["push"]
 # As many as the engine has.
 _UPLOADS = 5
 _STRIDE = 512 << 10
-_GZIP_LEVEL = 1
-_GZIP_WINDOW = 31
+# Layers that are compressed at a time, each by several threads: more would take memory, and no less time.
+_PACKINGS = 2
+_THREADS = min(os.cpu_count() or 1, 8)
 
-_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
-_CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
-_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_ANY: tuple[Compression, ...] = ("gzip", "zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class _Types:
+    """The media types of one kind of manifest; `layers` by compression."""
+
+    manifest: str
+    config: str
+    layers: dict[str, str]
+
+
+_DOCKER = _Types(
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.container.image.v1+json",
+    {"gzip": "application/vnd.docker.image.rootfs.diff.tar.gzip"},
+)
+# https://github.com/opencontainers/image-spec/blob/main/layer.md: Docker's own types know no zstd.
+_OCI = _Types(
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    {
+        "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+    },
+)
 
 
 def push(
@@ -36,13 +62,16 @@ def push(
     reference: Reference,
     *,
     all_tags: bool,
+    compression: Compression | None = None,
     report: Reporter,
     cancellation: Cancellation,
 ) -> Sequence[tuple[Reference, Digest]]:
     """Send what `reference` names, or all tags of its repository, to its registry; return that, with the images' ids.
 
     What the registry has already is not sent, or mounted from another of its repositories. An image that came from a
-    registry, or went to one, keeps its manifest and so its digest. Raises `NotFound` for a tag that is not here.
+    registry, or went to one, keeps its manifest and so its digest. With `compression` all layers have that one;
+    without, those that are kept compressed stay as they are, and others get gzip. Raises `NotFound` for a tag that is
+    not here.
     """
     report(Status(f"The push refers to repository [{reference.name}]"))
     if reference.digest is not None:
@@ -61,7 +90,7 @@ def push(
             image = store.get_image(known[name])
             for diff_id in image.config.diff_ids:
                 lease.keep(diff_id)
-            _Push(store, client, name, image, serialized(report), cancellation).run()
+            _Push(store, client, name, image, serialized(report), cancellation, compression).run()
     return [(name, known[name]) for name in wanted]
 
 
@@ -85,6 +114,7 @@ class _Push:
         image: StoredImage,
         report: Reporter,
         cancellation: Cancellation,
+        compression: Compression | None,
     ) -> None:
         self._store = store
         self._client = client
@@ -92,15 +122,18 @@ class _Push:
         self._image = image
         self._report = report
         self._cancellation = cancellation
+        self._compressions = _ANY if compression is None else (compression,)
+        self._asked = compression is not None
 
     def run(self) -> None:
         """Send blobs, configuration and manifest, in this order, and remember what the registry has now."""
         reference, image = self._reference, self._image
         for diff_id in reversed(image.config.diff_ids):
             self._report(Status("Preparing", subject=diff_id.short, current=0))
-        manifest = self._kept() or self._composed()
-        layers = dict(zip(image.config.diff_ids, manifest.blobs, strict=True))
-        side_by_side(layers.items(), self._send_layer, workers=_UPLOADS, cancellation=self._cancellation)
+        kept = self._kept()
+        manifest = kept or self._composed(self._send_layers(None))
+        if kept is not None:
+            self._send_layers(kept)
         self._send_config()
         digest = Digest.of(manifest.data)
         there = self._client.head_manifest(reference, cancellation=self._cancellation)
@@ -128,7 +161,7 @@ class _Push:
                 for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
             ]
             found = tuple(blob for blob in blobs if blob is not None)
-            if len(found) == len(diff_ids):
+            if len(found) == len(diff_ids) and self._fits(found):
                 return _Manifest(stored.media_type, stored.data, found)
         return None
 
@@ -137,42 +170,64 @@ class _Push:
             return LayerBlob(diff_id, "none", self._store.layer_tar_size(diff_id))
         return next((blob for blob in self._store.blobs.find(diff_id) if blob.digest == digest), None)
 
-    def _composed(self) -> _Manifest:
-        """Return a new manifest, of the gzip form of each layer, which is made where there is none."""
-        made: dict[Digest, LayerBlob] = {}
+    def _fits(self, blobs: Sequence[LayerBlob]) -> bool:
+        """Tell whether the layers are compressed as was asked for, if it was."""
+        return not self._asked or all(blob.compression in self._compressions for blob in blobs)
 
-        def prepare(diff_id: Digest, _cancellation: Cancellation) -> None:
-            made[diff_id] = self._gzipped(diff_id)
-
+    def _send_layers(self, kept: _Manifest | None) -> dict[Digest, LayerBlob]:
+        """Send each layer as `kept` has it, else as soon as it is compressed; return what was sent."""
         diff_ids = self._image.config.diff_ids
-        side_by_side(dict.fromkeys(diff_ids), prepare, workers=_UPLOADS, cancellation=self._cancellation)
-        blobs = tuple(made[diff_id] for diff_id in diff_ids)
+        sent = dict(zip(diff_ids, kept.blobs, strict=True)) if kept is not None else {}
+
+        def send(diff_id: Digest, cancellation: Cancellation) -> None:
+            if kept is None:
+                with packing:
+                    sent[diff_id] = self._packed(diff_id, pool, cancellation)
+            self._send_layer(diff_id, sent[diff_id], cancellation)
+
+        packing = threading.Semaphore(_PACKINGS)
+        with ThreadPoolExecutor(_THREADS, "pack") as pool:
+            side_by_side(dict.fromkeys(diff_ids), send, workers=_UPLOADS, cancellation=self._cancellation)
+        return sent
+
+    def _composed(self, sent: dict[Digest, LayerBlob]) -> _Manifest:
+        """Return a new manifest of the layers as they were sent."""
+        blobs = tuple(sent[diff_id] for diff_id in self._image.config.diff_ids)
+        types = _DOCKER if all(blob.compression in _DOCKER.layers for blob in blobs) else _OCI
         config = self._image.config_bytes
         document = {
             "schemaVersion": 2,
-            "mediaType": _MANIFEST_TYPE,
-            "config": {"mediaType": _CONFIG_TYPE, "size": len(config), "digest": str(self._image.id)},
-            "layers": [{"mediaType": _LAYER_TYPE, "size": blob.size, "digest": str(blob.digest)} for blob in blobs],
+            "mediaType": types.manifest,
+            "config": {"mediaType": types.config, "size": len(config), "digest": str(self._image.id)},
+            "layers": [
+                {"mediaType": types.layers[blob.compression], "size": blob.size, "digest": str(blob.digest)}
+                for blob in blobs
+            ],
         }
-        return _Manifest(_MANIFEST_TYPE, msgspec.json.format(msgspec.json.encode(document), indent=3), blobs)
+        return _Manifest(types.manifest, msgspec.json.format(msgspec.json.encode(document), indent=3), blobs)
 
-    def _gzipped(self, diff_id: Digest) -> LayerBlob:
-        """Return the gzip form that the target has, else one of its registry, else any, else a new one."""
+    def _packed(self, diff_id: Digest, pool: Executor, cancellation: Cancellation) -> LayerBlob:
+        """Return the form that the target has, else one of its registry, else any, else a new one; gzip before zstd."""
         target = self._reference
-        kept = [blob for blob in self._store.blobs.find(diff_id) if blob.compression == "gzip"]
-        kept.sort(key=lambda blob: (target.name not in blob.repositories, not _neighbours(blob, target)))
+        kept = [blob for blob in self._store.blobs.find(diff_id) if blob.compression in self._compressions]
         if kept:
-            return kept[0]
+            return min(
+                kept,
+                key=lambda blob: (
+                    blob.compression != self._compressions[0],
+                    target.name not in blob.repositories,
+                    not _neighbours(blob, target),
+                ),
+            )
 
         def write(out: Writable) -> None:
-            packed = _Gzip(out, self._cancellation)
-            self._store.write_layer_tar(diff_id, packed)
-            packed.finish()
+            packer = Packer(out, self._compressions[0], pool)
+            self._store.write_layer_tar(diff_id, _Cancellable(packer, cancellation))
+            packer.finish()
 
         return self._store.blobs.add(diff_id, write)
 
-    def _send_layer(self, layer: tuple[Digest, LayerBlob], cancellation: Cancellation) -> None:
-        diff_id, blob = layer
+    def _send_layer(self, diff_id: Digest, blob: LayerBlob, cancellation: Cancellation) -> None:
         tell = partial(Status, subject=diff_id.short)
         if self._client.has_blob(self._reference, blob.digest, cancellation=cancellation):
             self._report(tell("Layer already exists", current=0))
@@ -231,21 +286,16 @@ class _Progress:
             self._tell(sent)
 
 
-class _Gzip:
-    """Compresses what is written; the same bytes each time."""
+class _Cancellable:
+    """Hands on what is written, until that is no longer wanted."""
 
     def __init__(self, out: Writable, cancellation: Cancellation) -> None:
         self._out = out
         self._cancellation = cancellation
-        self._compressor = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
 
     def write(self, data: bytes, /) -> None:
         self._cancellation.check()
-        self._out.write(self._compressor.compress(data))
-
-    def finish(self) -> None:
-        """Write what is left."""
-        self._out.write(self._compressor.flush())
+        self._out.write(data)
 
 
 class _Bytes:

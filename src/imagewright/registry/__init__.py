@@ -17,7 +17,7 @@ from imagewright.registry.credentials import (
     registry_host,
 )
 from imagewright.registry.docker_config import DockerConfig, read_docker_config, server_address
-from imagewright.registry.documents import INDEX_TYPES, MANIFEST_TYPES, Received, select_manifest
+from imagewright.registry.documents import INDEX_TYPES, MANIFEST_TYPES, Received, is_for, select_manifest
 from imagewright.registry.images import RemoteImage, fetch_image
 from imagewright.registry.proxies import proxy_variables
 from imagewright.registry.searching import SearchResult
@@ -40,6 +40,7 @@ __all__ = [
     "Settings",
     "fetch_image",
     "for_registry",
+    "is_for",
     "no_credentials",
     "parse_auth_header",
     "parse_config_header",

@@ -8,7 +8,7 @@ import msgspec
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Descriptor, Digest, Index, Manifest, Platform, parse_index, parse_manifest
 
-__all__ = ["INDEX_TYPES", "MANIFEST_TYPES", "Received", "read_document", "select_manifest"]
+__all__ = ["INDEX_TYPES", "MANIFEST_TYPES", "Received", "is_for", "read_document", "select_manifest"]
 
 INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
@@ -90,6 +90,13 @@ def select_manifest(index: Index, platform: Platform) -> Descriptor:
     if best is None:
         raise NotFound(f"no matching manifest for {platform} in the manifest list entries")
     return best[1]
+
+
+def is_for(found: Platform, platform: Platform) -> bool:
+    """Tell whether an image for `found` is one for `platform`; one that says nothing of its machine is for any."""
+    known = {"os": found.os or platform.os, "architecture": found.architecture or platform.architecture}
+    variant = _normal_variant(platform.architecture, found.variant)
+    return _same_machine(known, platform) and (not found.architecture or variant in _variants(platform))
 
 
 def _same_machine(found: dict[str, Any], platform: Platform) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from imagewright.archive import CHUNK, Readable
+from imagewright.archive import Readable
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Corrupt, Forbidden, ImagewrightError, SystemFailure
 from imagewright.oci import Digest
@@ -25,6 +25,8 @@ Progress = Callable[[int], object]
 """Told how many bytes of a blob have gone out; may go back, when some have to be sent again."""
 
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,19})", re.ASCII)
+# Small beside what several uploads may hold in memory, large beside what a call costs.
+_PIECE = 256 << 10
 _LOST = frozenset({400, 404, 410, 416})
 # What a repetition does not change.
 _FINAL = frozenset({"digest invalid", "size invalid", "name unknown", "name invalid", "unsupported", "denied"})
@@ -166,7 +168,7 @@ class Upload:
         while self._position < end:
             if self._cancellation is not None:
                 self._cancellation.check()
-            data = source.read(min(CHUNK, end - self._position))
+            data = source.read(min(_PIECE, end - self._position))
             if not data:
                 raise Corrupt(f"blob {self._blob.digest}: {self._position} bytes are there, not {self._blob.size}")
             self._position += len(data)
@@ -184,7 +186,7 @@ class Upload:
             self._source.seek(offset)
             self._position = offset
         while self._position < offset:
-            data = self._source.read(min(CHUNK, offset - self._position))
+            data = self._source.read(min(_PIECE, offset - self._position))
             if not data:
                 raise Corrupt(f"blob {self._blob.digest}: {self._position} bytes are there, not {self._blob.size}")
             self._position += len(data)

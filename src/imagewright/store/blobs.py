@@ -66,18 +66,19 @@ class Blobs:
         self._database = database
         self._layers = layers
 
-    def add_stream(self, stream: Readable, diff_id: Digest) -> None:
+    def add_stream(self, stream: Readable, diff_id: Digest, *, digest: Digest | None = None) -> None:
         """Keep the layer that `stream` has, unpacked and, if it is compressed, as it came.
 
-        All of `stream` is read, unless the layer is here: then nothing is. Raises `Corrupt` if the unpacked bytes are
-        not those of `diff_id`, and `InvalidInput` if they are no layer.
+        All of `stream` is read, unless the layer is here: then nothing is. A stream that verifies its own `digest`,
+        raising an error at its end at the latest, is not hashed again. Raises `Corrupt` if the unpacked bytes are not
+        those of `diff_id`, and `InvalidInput` if they are no layer.
         """
         if self._layers.has(diff_id):
             return
         with self._layout.scratch() as scratch, translated("cannot keep a layer"):
             path = f"{scratch}/compressed"
             with open(path, "xb") as file:
-                kept = _Copied(stream, file)
+                kept = _Copied(stream, file, digest)
                 self._layers.add_stream(kept, diff_id)
                 while kept.read(CHUNK):
                     pass  # Whoever verifies a stream does so at its end, which an unpacker may not have asked for.
@@ -162,17 +163,19 @@ class Blobs:
 
 
 class _Written:
-    """Writes to `file`, and knows what was written."""
+    """Writes to `file`, and knows what was written, of which others may have worked out the `digest`."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, digest: Digest | None = None) -> None:
         self._file = file
+        self._digest = digest
         self._hash = hashlib.sha256()
         self._head = b""
         self._size = 0
 
     def write(self, data: bytes, /) -> None:
         self._file.write(data)
-        self._hash.update(data)
+        if self._digest is None:
+            self._hash.update(data)
         self._size += len(data)
         if len(self._head) < _LONGEST_MAGIC:
             self._head += data[:_LONGEST_MAGIC]
@@ -180,14 +183,14 @@ class _Written:
     def blob(self) -> LayerBlob:
         """Return what has been written, as the form of a layer."""
         name = next((name for name, magic in _COMPRESSIONS if magic.match(self._head)), _OTHER)
-        return LayerBlob(Digest(self._hash.hexdigest()), name, self._size)
+        return LayerBlob(self._digest or Digest(self._hash.hexdigest()), name, self._size)
 
 
 class _Copied(_Written):
     """A stream that is copied to `file` as it is read."""
 
-    def __init__(self, stream: Readable, file: BinaryIO) -> None:
-        super().__init__(file)
+    def __init__(self, stream: Readable, file: BinaryIO, digest: Digest | None) -> None:
+        super().__init__(file, digest)
         self._stream = stream
 
     def read(self, n: int, /) -> bytes:

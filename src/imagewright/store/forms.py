@@ -19,6 +19,7 @@ from imagewright.store.memory import Recent
 
 __all__ = ["Directories", "TarReader", "Trees", "open_tar", "write_tar"]
 
+_PIECE = 256 << 10
 _REMEMBERED_CHANGES = 200_000
 # How often whoever waits for another looks whether it is still wanted.
 _LOOK_SECONDS = 0.2
@@ -96,7 +97,7 @@ def write_tar(layers: Layers, layout: Layout, diff_id: Digest, out: Writable) ->
         _check(diff_id, write_layer(layers.get(diff_id), out))
         return
     with open_tar(layers, layout, diff_id) as tar:
-        while data := tar.read(CHUNK):
+        while data := tar.read(_PIECE):
             out.write(data)
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from imagewright.archive import Readable, Writable
+from imagewright.archive import Compression, Readable, Writable
 from imagewright.cancellation import Cancellation
 from imagewright.checks import Finding, check
 from imagewright.dockerfile import parse
@@ -85,6 +85,7 @@ class FakeEngine:
         self.waiting = threading.Event()
         self.cancelled = threading.Event()
         self.ended = threading.Event()
+        self.cancelling = ""  # the method that is cancelled while it works
         self.flooded = 0
         self.generation = 0
         self.happenings: list[Happening] = []
@@ -197,10 +198,11 @@ class FakeEngine:
         all_tags: bool = False,
         keychain: Keychain = no_credentials,
         report: Reporter = ignore,
-        cancellation: Cancellation | None = None,  # noqa: ARG002 - as the engine has it
+        cancellation: Cancellation | None = None,
     ) -> Digest:
         self.calls.append(("pull", reference, platform, all_tags, keychain(reference.registry)))
         self.before("pull")
+        self._cancel("pull", cancellation)
         report(Status("Pulling from x", subject="1"))
         return Digest.of(b"pulled")
 
@@ -209,13 +211,20 @@ class FakeEngine:
         reference: Reference,
         *,
         all_tags: bool = False,
+        compression: Compression | None = None,
         keychain: Keychain = no_credentials,
         report: Reporter = ignore,
-        cancellation: Cancellation | None = None,  # noqa: ARG002 - as the engine has it
+        cancellation: Cancellation | None = None,
     ) -> None:
-        self.calls.append(("push", reference, all_tags, keychain(reference.registry)))
+        self.calls.append(("push", reference, all_tags, compression, keychain(reference.registry)))
         self.before("push")
+        self._cancel("push", cancellation)
         report(Status("", extra={"progressDetail": {}, "aux": {"Tag": reference.tag}}))
+
+    def _cancel(self, method: str, cancellation: Cancellation | None) -> None:
+        if cancellation is not None and self.cancelling == method:
+            cancellation.cancel()
+            cancellation.check()
 
     def login(self, registry: str, credential: Credential) -> LoginResult:
         self.calls.append(("login", registry, credential))

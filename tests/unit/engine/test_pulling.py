@@ -50,6 +50,7 @@ def fetch(
     *,
     events: list[Event] | None = None,
     platform: Platform = AMD64,
+    asked: Platform | None = None,
     cancellation: Cancellation | None = None,
 ) -> Digest:
     with Client(settings(), sleep=lambda _seconds: None) as client:
@@ -58,6 +59,7 @@ def fetch(
             client,
             Reference.parse(f"{registry.host}/{name}"),
             platform=platform,
+            asked=asked,
             report=(events if events is not None else []).append,
             cancellation=cancellation or Cancellation(),
         )
@@ -147,6 +149,25 @@ def test_an_index(store: Store, registry: FakeRegistry) -> None:
         assert [str(manifest.digest) for manifest in store.blobs.list_manifests(image.id)] == [expected]
     with pytest.raises(NotFound, match="no matching manifest for linux/s390x"):
         fetch(store, registry, platform=Platform("linux", "s390x"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "warned"),
+    [(None, False), (Platform("linux", "arm64"), False), (Platform("linux", "arm64", "v8"), False), (AMD64, True)],
+)
+def test_an_image_for_one_platform(store: Store, registry: FakeRegistry, asked: Platform | None, warned: bool) -> None:
+    make_image(registry, "team/app", "1", LAYERS[0], architecture="arm64")
+    events: list[Event] = []
+    image = fetch(store, registry, events=events, platform=asked or AMD64, asked=asked)
+    assert store.get_image(image).config.architecture == "arm64"
+    name = f"{registry.host}/team/app:1"
+    warning = (
+        "\nWARNING: Pulled image with specified platform (linux/amd64), but the resulting image's configured platform "
+        "(linux/arm64) does not match.\nThis is most likely caused by a bug in the build system that created the "
+        f"fetched image ({name}).\nPlease notify the image author to correct the configuration."
+    )
+    messages = [message for _, message in told(events)]
+    assert messages[-1] == (warning if warned else f"Status: Downloaded newer image for {name}")
 
 
 def test_all_tags(store: Store, registry: FakeRegistry) -> None:

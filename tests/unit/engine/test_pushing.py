@@ -1,21 +1,23 @@
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from imagewright.archive import Compression
 from imagewright.cancellation import Cancellation
 from imagewright.engine.importing import import_image
 from imagewright.engine.pulling import pull
 from imagewright.engine.pushing import push
-from imagewright.errors import NotFound
+from imagewright.errors import ImagewrightError, NotFound
 from imagewright.events import Event, Status
-from imagewright.oci import Digest
+from imagewright.oci import Digest, ImageConfig, RootfsConfig, encode_config
 from imagewright.reference import Reference
 from imagewright.registry import Client
 from imagewright.store import Store
 from support.builder import archive
-from support.fake_registry import FakeRegistry, fake_registry, make_image
+from support.fake_registry import DOCKER_MANIFEST, OCI_MANIFEST, FakeRegistry, fake_registry, make_image, status
 from support.registry_world import AMD64, settings
 
 LAYER = archive({"a": "one"})
@@ -33,11 +35,34 @@ def registry() -> Iterator[FakeRegistry]:
         yield running
 
 
-def send(store: Store, name: Reference, *, all_tags: bool = False) -> list[Event]:
+def send(
+    store: Store, name: Reference, *, all_tags: bool = False, compression: Compression | None = None
+) -> list[Event]:
     events: list[Event] = []
     with Client(settings()) as client:
-        push(store, client, name, all_tags=all_tags, report=events.append, cancellation=Cancellation())
+        push(
+            store,
+            client,
+            name,
+            all_tags=all_tags,
+            compression=compression,
+            report=events.append,
+            cancellation=Cancellation(),
+        )
     return events
+
+
+def fetch(store: Store, name: Reference) -> Digest:
+    with Client(settings()) as client:
+        return pull(store, client, name, platform=AMD64, report=lambda _: None, cancellation=Cancellation())
+
+
+def sent(registry: FakeRegistry, repository: str, tag: str = "1") -> tuple[str, list[str]]:
+    """Return the media types of a manifest and of its layers."""
+    held = registry.repository(repository)
+    manifest = json.loads(held.manifests[held.tags[tag]])
+    assert registry.repository(repository).blobs.keys() >= {layer["digest"] for layer in manifest["layers"]}
+    return manifest["mediaType"], [layer["mediaType"].rpartition(".")[2] for layer in manifest["layers"]]
 
 
 def add(store: Store, name: Reference) -> Digest:
@@ -80,8 +105,7 @@ def test_a_new_image_and_the_same_again(store: Store, registry: FakeRegistry) ->
 def test_a_pulled_image_keeps_its_digest(store: Store, registry: FakeRegistry) -> None:
     digest = make_image(registry, "team/app", "1", LAYER)
     name = Reference.parse(f"{registry.host}/team/app:1")
-    with Client(settings()) as client:
-        image = pull(store, client, name, platform=AMD64, report=lambda _: None, cancellation=Cancellation())
+    image = fetch(store, name)
     other = Reference.parse(f"{registry.host}/other/app:2")
     store.tag(image, other)
     assert "Mounted from team/app" in messages(send(store, other))
@@ -100,3 +124,73 @@ def test_what_is_not_here(store: Store, registry: FakeRegistry) -> None:
     add(store, name)
     with pytest.raises(NotFound, match="tag does not exist"):
         send(store, name.with_tag("2"))
+
+
+def test_zstd(store: Store, registry: FakeRegistry, tmp_path: Path) -> None:
+    name = Reference.parse(f"{registry.host}/team/app:1")
+    image = add(store, name)
+    send(store, name, compression="zstd")
+    assert sent(registry, "team/app") == (OCI_MANIFEST, ["tar+zstd"])
+    digest = registry.repository("team/app").tags["1"]
+    assert [str(found.digest) for found in store.get_image(image).digests] == [digest]
+    with Store.open(str(tmp_path / "other"), clock=lambda: 1) as other:
+        assert fetch(other, name) == image
+        again = name.with_tag("2")
+        other.tag(image, again)
+        send(other, again)
+        assert registry.repository("team/app").tags["2"] == digest
+
+
+def test_another_compression_than_before(store: Store, registry: FakeRegistry) -> None:
+    name = Reference.parse(f"{registry.host}/team/app:1")
+    image = add(store, name)
+    steps: tuple[tuple[Compression, tuple[str, list[str]]], ...] = (
+        ("zstd", (OCI_MANIFEST, ["tar+zstd"])),
+        ("gzip", (DOCKER_MANIFEST, ["gzip"])),
+        ("zstd", (OCI_MANIFEST, ["tar+zstd"])),
+    )
+    for compression, expected in steps:
+        send(store, name, compression=compression)
+        assert sent(registry, "team/app") == expected
+    (diff_id,) = store.get_image(image).config.diff_ids
+    assert [blob.compression for blob in store.blobs.find(diff_id)] == ["zstd", "gzip"]
+    registry.server.requests.clear()
+    send(store, name, compression="zstd")
+    assert {request.method for request in registry.server.requests} <= {"GET", "HEAD"}
+
+
+def test_a_layer_that_came_with_zstd_stays_so(store: Store, registry: FakeRegistry) -> None:
+    name = Reference.parse(f"{registry.host}/team/app:1")
+    base = store.get_image(add(store, name))
+    send(store, name, compression="zstd")
+    layer = store.add_layer_stream(io.BytesIO(archive({"b": "two"})))
+    rootfs = RootfsConfig(diff_ids=(*map(str, base.config.diff_ids), str(layer)))
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=rootfs)
+    made = name.with_tag("2")
+    store.add_image(encode_config(config), references=[made])
+    send(store, made)
+    assert sent(registry, "team/app", "2") == (OCI_MANIFEST, ["tar+zstd", "tar+gzip"])
+    far = Reference.parse(f"{registry.host}/team/far:2")
+    store.tag(store.resolve(made.familiar), far)
+    send(store, far, compression="gzip")
+    assert sent(registry, "team/far", "2") == (DOCKER_MANIFEST, ["gzip", "gzip"])
+
+
+def test_the_same_layer_twice_is_packed_once(store: Store, registry: FakeRegistry) -> None:
+    name = Reference.parse(f"{registry.host}/team/app:1")
+    layer = store.add_layer_stream(io.BytesIO(LAYER))
+    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootfsConfig(diff_ids=(str(layer), str(layer))))
+    store.add_image(encode_config(config), references=[name])
+    assert messages(send(store, name)).count("Pushed") == 1
+    assert sent(registry, "team/app") == (DOCKER_MANIFEST, ["gzip", "gzip"])
+
+
+def test_a_push_that_fails_leaves_no_half_of_a_form(store: Store, registry: FakeRegistry, tmp_path: Path) -> None:
+    name = Reference.parse(f"{registry.host}/team/app:1")
+    image = add(store, name)
+    registry.fault("PUT .*/blobs/uploads/.*", status(403), times=100)
+    with pytest.raises(ImagewrightError):
+        send(store, name)
+    assert store.get_image(image).digests == ()
+    assert store.blobs.list_manifests(image) == []
+    assert list((tmp_path / "root" / "ingest").iterdir()) == []

@@ -5,7 +5,7 @@ import pytest
 
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Descriptor, Digest, Index, Manifest, Platform
-from imagewright.registry import INDEX_TYPES, MANIFEST_TYPES, Received, select_manifest
+from imagewright.registry import INDEX_TYPES, MANIFEST_TYPES, Received, is_for, select_manifest
 from imagewright.registry.documents import read_document
 
 BLOB = {"mediaType": "x", "digest": str(Digest.of(b"")), "size": 0}
@@ -108,3 +108,22 @@ def test_an_index_in_an_index_is_passed_over() -> None:
 
     with pytest.raises(NotFound):
         select_manifest(nested, Platform("linux", "amd64"))
+
+
+@pytest.mark.parametrize(
+    ("found", "platform", "fits"),
+    [
+        (Platform("linux", "amd64"), Platform("linux", "amd64"), True),
+        (Platform("linux", "amd64", "v2"), Platform("linux", "amd64"), False),
+        (Platform("linux", "amd64"), Platform("linux", "amd64", "v3"), True),
+        (Platform("linux", "x86_64"), Platform("linux", "amd64"), True),
+        (Platform("linux", "arm64", "v8"), Platform("linux", "arm64"), True),
+        (Platform("linux", "arm", "v6"), Platform("linux", "arm", "v7"), True),
+        (Platform("linux", "arm", "v7"), Platform("linux", "arm", "v6"), False),
+        (Platform("linux", "arm64"), Platform("linux", "amd64"), False),
+        (Platform("windows", "amd64"), Platform("linux", "amd64"), False),
+        (Platform("linux", ""), Platform("linux", "amd64"), True),
+    ],
+)
+def test_an_image_for_a_platform(found: Platform, platform: Platform, fits: bool) -> None:
+    assert is_for(found, platform) == fits

@@ -1,6 +1,5 @@
 """Connections that break, stop or crawl."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -143,10 +142,8 @@ def test_nobody_there(place: World, client: Client) -> None:
 @pytest.mark.parametrize("change", [stalled(0), dripping(0.01)], ids=["stopped", "crawling"])
 def test_a_cancelled_pull_ends_at_once(place: World, pattern: str, change: Change) -> None:
     cancellation = Cancellation()
-    told: list[float] = []
 
     def cancel_soon(request: Request, response: Response) -> Response:
-        told.append(time.monotonic())
         cancellation.cancel()
         return change(request, response)
 
@@ -155,11 +152,11 @@ def test_a_cancelled_pull_ends_at_once(place: World, pattern: str, change: Chang
     place.registry.fault(pattern, cancel_soon)
     place.tokens.server.faults.extend(place.registry.server.faults)
 
-    with place.client() as client:
+    # Who is not woken waits for longer than an attempt may take.
+    with place.client(replace(place.settings, idle_timeout=60.0)) as client:
         outcome = attempt(place, lambda: pull(client, place.reference, cancellation))
 
     assert isinstance(outcome.error, Cancelled)
-    assert time.monotonic() - told[0] < 2
 
 
 def test_a_cancelled_pull_does_not_begin(place: World, client: Client) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -230,12 +229,10 @@ def test_a_source_that_fails(place: World, client: Client) -> None:
 
 
 @pytest.mark.parametrize("answer", ["stall", "drop", "sends on"])
-def test_a_cancelled_upload_ends_at_once(place: World, client: Client, answer: str) -> None:
+def test_a_cancelled_upload_ends_at_once(place: World, answer: str) -> None:
     cancellation = Cancellation()
-    told: list[float] = []
 
     def change(request: Request, response: Response) -> Response:
-        told.append(time.monotonic())
         cancellation.cancel()
         if answer == "drop":
             raise Drop
@@ -243,10 +240,11 @@ def test_a_cancelled_upload_ends_at_once(place: World, client: Client, answer: s
 
     place.registry.fault(SENDING, change)
 
-    outcome = attempt(place, lambda: upload(client, place, cancellation=cancellation))
+    # Who is not woken waits for longer than an attempt may take.
+    with place.client(replace(place.settings, idle_timeout=60.0, upload_timeout=60.0)) as client:
+        outcome = attempt(place, lambda: upload(client, place, cancellation=cancellation))
 
     assert outcome.error is None or isinstance(outcome.error, Cancelled)
-    assert time.monotonic() - told[0] < 2
 
 
 @pytest.mark.parametrize("pattern", [BEGIN, CHUNK])
@@ -320,8 +318,9 @@ class TestManifests:
     def test_of_another_digest_than_the_one_it_goes_by(self, place: World, client: Client) -> None:
         reference = replace(target(place), tag="", digest=DIGEST)
 
-        attempt(place, lambda: client.put_manifest(reference, OCI_MANIFEST, self.DATA), requests=8)
+        outcome = attempt(place, lambda: client.put_manifest(reference, OCI_MANIFEST, self.DATA), requests=0)
 
+        assert isinstance(outcome.error, InvalidInput)
         assert str(DIGEST) not in place.registry.repository(TARGET).manifests
 
     @pytest.mark.parametrize("number", [500, 502, 503, 504, 429])

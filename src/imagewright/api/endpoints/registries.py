@@ -11,6 +11,7 @@ from imagewright.api.endpoints.reports import reporter
 from imagewright.api.filters import parse_filters
 from imagewright.api.service import Call
 from imagewright.api.streaming import Job, stream
+from imagewright.archive import COMPRESSIONS, Compression
 from imagewright.errors import Forbidden, InvalidInput, Unsupported
 from imagewright.oci import Digest, Platform
 from imagewright.reference import Reference
@@ -51,7 +52,7 @@ async def pull(call: Call) -> web.StreamResponse:
             cancellation=job.cancellation,
         )
 
-    return await stream(call, work, content_type=_JSON, last_words=last_words)
+    return await stream(call, work, content_type=_JSON, last_words=last_words, doing="Pull")
 
 
 def _platform(call: Call) -> Platform | None:
@@ -72,12 +73,16 @@ def _wanted(call: Call) -> Reference:
 
 
 async def push(call: Call) -> web.StreamResponse:
-    """Push one tag of the image, or all of its repository without `tag`."""
+    """Push one tag of the image, or all of its repository without `tag`.
+
+    Beyond the engine: `compression`, gzip or zstd, for all layers.
+    """
     reference, tag = Reference.parse(call.name), call.query.get("tag")
     if reference.digest is not None:
         raise InvalidInput("cannot push a digest reference")
     if call.version.at_least(1, 46) and call.query.get("platform"):
         raise Unsupported("the parameter platform of a push is not supported yet: an image is for one platform")
+    compression = _compression(call.query.get("compression"))
     if tag:
         reference = reference.with_tag(tag)
 
@@ -85,12 +90,22 @@ async def push(call: Call) -> web.StreamResponse:
         call.engine.push(
             reference,
             all_tags=not reference.tag,
+            compression=compression,
             keychain=_keychain(call, reference),
             report=reporter(job),
             cancellation=job.cancellation,
         )
 
-    return await stream(call, work, content_type=_JSON, last_words=last_words)
+    return await stream(call, work, content_type=_JSON, last_words=last_words, doing="Push")
+
+
+def _compression(name: str) -> Compression | None:
+    if not name:
+        return None
+    for known in COMPRESSIONS:
+        if name == known:
+            return known
+    raise InvalidInput(f"the parameter compression is {name[:100]!r}, and can be {' or '.join(COMPRESSIONS)}")
 
 
 async def login(call: Call) -> web.Response:

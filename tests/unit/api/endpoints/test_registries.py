@@ -73,7 +73,31 @@ def test_what_cannot_be_pulled(daemon: FakeDaemon, query: str, status: int, mess
 def test_what_is_pushed(daemon: FakeDaemon, engine: FakeEngine, target: str, name: str, all_tags: bool) -> None:
     reply = daemon.request("POST", f"/v1.41/images/{target}", b"{}", AUTH)
     assert reply.messages == [{"progressDetail": {}, "aux": {"Tag": Reference.parse(name).tag}}]
-    assert engine.calls == [("push", Reference.parse(name), all_tags, ALICE)]
+    assert engine.calls == [("push", Reference.parse(name), all_tags, None, ALICE)]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_push_with_a_compression(daemon: FakeDaemon, engine: FakeEngine, compression: str) -> None:
+    assert daemon.request("POST", f"/images/x:1/push?compression={compression}", b"").status == 200
+    assert engine.calls == [("push", Reference.parse("x:1"), False, compression, None)]
+
+
+def test_a_push_with_a_compression_that_is_none(daemon: FakeDaemon, engine: FakeEngine) -> None:
+    reply = daemon.request("POST", "/images/x:1/push?compression=brotli", b"")
+    assert reply.status == 400
+    assert reply.json == {"message": "the parameter compression is 'brotli', and can be gzip or zstd"}
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "words"),
+    [("pull", "create?fromImage=x&tag=1", "Pull cancelled"), ("push", "x/push?tag=1", "Push cancelled")],
+)
+def test_what_is_said_of_a_transfer_that_is_not_wanted(
+    daemon: FakeDaemon, engine: FakeEngine, method: str, target: str, words: str
+) -> None:
+    engine.cancelling = method
+    assert daemon.request("POST", f"/images/{target}", b"").json == {"message": words}
 
 
 def test_a_digest_is_not_pushed(daemon: FakeDaemon) -> None:
