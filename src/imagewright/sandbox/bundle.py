@@ -19,17 +19,6 @@ _ETC_FILES = ("hosts", "hostname", "resolv.conf")
 _RESOLV_CONF = "/etc/resolv.conf"
 
 
-class _Linux(msgspec.Struct):
-    cgroupsPath: str = ""  # noqa: N815 - as the document has it
-
-
-class _Document(msgspec.Struct):
-    linux: _Linux
-
-
-_decoder = msgspec.json.Decoder(_Document)
-
-
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bundle in `directory` (absolute), whose last component is the container's id."""
