@@ -83,13 +83,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class KnownDifference:
-    """Differences on purpose: `cases` and `where` are patterns of the shell; the values count where they are given."""
+    """Differences on purpose: `cases` and `where` are patterns of the shell; the values count where they are given.
+
+    `sometimes` is one that a race of the engine decides about, and that need not be there.
+    """
 
     groups: str
     cases: tuple[str, ...]
     where: tuple[str, ...]
     reason: str
     values: Mapping[str, Any]
+    sometimes: bool = False
 
     def covers(self, difference: Difference) -> bool:
         """Whether `difference` is one of these."""
@@ -111,6 +115,7 @@ def read_known(path: str, group: str) -> list[KnownDifference]:
             where=_strings(entry["where"]),
             reason=entry["reason"],
             values={side: entry[side] for side in ("engine", "imagewright") if side in entry},
+            sometimes=entry.get("sometimes", False),
         )
         for entry in entries
     ]
@@ -122,7 +127,7 @@ def review(found: Sequence[Difference], known: Sequence[KnownDifference]) -> str
     used = {index for index, entry in enumerate(known) for difference in found if entry.covers(difference)}
     unknown = [difference for difference in found if not any(entry.covers(difference) for entry in known)]
     lines = [f"{len(unknown)} differences that are not in the list:", *map(str, unknown)] if unknown else []
-    stale = [entry for index, entry in enumerate(known) if index not in used]
+    stale = [entry for index, entry in enumerate(known) if index not in used and not entry.sometimes]
     if stale:
         lines.append(f"{len(stale)} entries of the list that no longer differ:")
         lines += [f"{' '.join(entry.cases)} | {' '.join(entry.where)}: {entry.reason}" for entry in stale]
