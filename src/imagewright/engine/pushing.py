@@ -1,7 +1,6 @@
 """From the store to a registry: what `docker push` asks for."""
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,7 +23,8 @@ __all__ = ["push"]
 # As many as the engine has.
 _UPLOADS = 5
 _STRIDE = 512 << 10
-# Layers that are compressed at a time, each by several threads: more would take memory, and no less time.
+# Layers that are compressed at a time, each by several threads: more would take no less time, and memory, which the C
+# library keeps for every thread that ever asked for it.
 _PACKINGS = 2
 _THREADS = min(os.cpu_count() or 1, 8)
 
@@ -181,12 +181,10 @@ class _Push:
 
         def send(diff_id: Digest, cancellation: Cancellation) -> None:
             if kept is None:
-                with packing:
-                    sent[diff_id] = self._packed(diff_id, pool, cancellation)
+                sent[diff_id] = packing.submit(self._packed, diff_id, pool, cancellation).result()
             self._send_layer(diff_id, sent[diff_id], cancellation)
 
-        packing = threading.Semaphore(_PACKINGS)
-        with ThreadPoolExecutor(_THREADS, "pack") as pool:
+        with ThreadPoolExecutor(_THREADS, "pack") as pool, ThreadPoolExecutor(_PACKINGS, "layer") as packing:
             side_by_side(dict.fromkeys(diff_ids), send, workers=_UPLOADS, cancellation=self._cancellation)
         return sent
 

@@ -9,8 +9,8 @@ import pytest
 from imagewright.archive import CHUNK, COMPRESSIONS, Compression, Packer, decompress
 
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}
-# Around the sizes of blocks, which end at 512 KiB and at 1 MiB.
-_SIZES = [0, 1, 100_000, (1 << 19) - 1, 1 << 19, (1 << 19) + 1, 1 << 20, (1 << 20) + 1, 5_000_000]
+# Around the sizes of blocks, which end at 128 KiB and at 1 MiB.
+_SIZES = [0, 1, 100_000, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, 1 << 20, (1 << 20) + 1, 5_000_000]
 
 
 @pytest.fixture(scope="module")
