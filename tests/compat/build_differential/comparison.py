@@ -6,7 +6,7 @@ writes comes in pieces of any size, and the two channels in any order, so each c
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from difflib import SequenceMatcher
@@ -91,7 +91,10 @@ def _build(side: Side, case: BuildCase, version: str) -> Iterator[tuple[str, dic
         answer = post_build(side.socket, case.target(version), case.body, case.headers)
         yield (f" again {number}" if number else ""), _normal(answer, names)
     if case.containers:
-        yield " containers", {"status": 200, "body": names.in_value(_containers(side))}
+        found = json.loads(side.send(Request("", "GET", _ALL_CONTAINERS)).body)
+        commands = [{key: entry[key] for key in ("Id", "Command", "Image")} for entry in found]
+        yield " containers", {"status": 200, "body": names.in_value(commands)}
+        yield " states", {"status": 200, "body": {str(n): entry["State"] for n, entry in enumerate(found)}}
         _remove_containers(side)
     if case.image:
         yield " image", names.in_value(_inspected(side, case.image))
@@ -163,14 +166,6 @@ def _files(side: Side, image: str) -> dict[str, Any]:
             if not path.startswith("bin/")
         },
     }
-
-
-def _containers(side: Side) -> list[Mapping[str, Any]]:
-    entries = json.loads(side.send(Request("", "GET", _ALL_CONTAINERS)).body)
-    return [
-        {"Id": entry["Id"], "Command": entry["Command"], "Image": entry["Image"], "State": entry["State"]}
-        for entry in entries
-    ]
 
 
 def _remove_containers(side: Side) -> None:
