@@ -4,21 +4,23 @@ import os
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from imagewright.archive import Compression, Readable, Writable
 from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement
 from imagewright.build.debugging import debug_container
 from imagewright.cancellation import Cancellation
 from imagewright.checks import Finding
+from imagewright.engine.chronicle import Chronicle
 from imagewright.engine.committing import commit_container
 from imagewright.engine.distribution import Distribution, inspect_distribution
 from imagewright.engine.exporting import export_files
 from imagewright.engine.finding import find_base
 from imagewright.engine.happenings import Happening, Happenings
 from imagewright.engine.importing import import_image
-from imagewright.engine.info import EngineInfo, read_identity, read_machine
+from imagewright.engine.info import EngineInfo, describe_engine, read_identity, read_machine
 from imagewright.engine.loading import load
 from imagewright.engine.mirroring import pull, pull_tags
 from imagewright.engine.pushing import push
@@ -36,7 +38,6 @@ from imagewright.registry import (
     SearchResult,
     Settings,
     no_credentials,
-    proxy_variables,
 )
 from imagewright.sandbox import Attachment, Sandbox
 from imagewright.store import (
@@ -93,6 +94,7 @@ class Engine:
             raise
         self._id = read_identity(self._data_root)
         self._happenings = Happenings(time.time_ns)
+        self._chronicle = Chronicle(self._store, self._happenings)
         self._registry = registry or Settings()
         self._client = Client(self._registry)
         self._builder = Builder(
@@ -142,7 +144,7 @@ class Engine:
         with self._store.lease():
             image = self._builder.build(context, request, report=report, cancellation=cancellation)
             for reference in request.tags:
-                self._tell_tagged(image, reference)
+                self._chronicle.tell_tagged(image, reference)
             if files is not None:
                 export_files(self._store, image, files, cancellation=cancellation)
         return image
@@ -196,7 +198,7 @@ class Engine:
         """
         image = self._store.resolve(name)
         self._store.tag(image, reference)
-        self._tell_tagged(image, reference)
+        self._chronicle.tell_tagged(image, reference)
 
     def remove(self, name: str, *, force: bool = False, prune: bool = True) -> Sequence[Removal]:
         """Take the name `name` away, and delete the image if that was its last; return what was done, in order.
@@ -207,9 +209,9 @@ class Engine:
         labels: dict[Digest, Mapping[str, str]] = {}
         if name.strip():
             image = self._store.resolve(name)
-            labels[image] = self._labels(image)
+            labels[image] = self._chronicle.labels(image)
         removals = self._store.remove_image(name, force=force, prune_parents=prune)
-        self._tell_removals(removals, labels)
+        self._chronicle.tell_removals(removals, labels)
         return removals
 
     def import_(
@@ -237,8 +239,8 @@ class Engine:
             cancellation=cancellation or Cancellation(),
         )
         if reference is not None:
-            self._tell_tagged(image, reference)
-        self._tell_image("import", image)
+            self._chronicle.tell_tagged(image, reference)
+        self._chronicle.tell_image("import", image)
         return image
 
     def load(
@@ -265,7 +267,7 @@ class Engine:
         images = (self._store.find_reference(name) if isinstance(name, Reference) else name for name in loaded)
         for image in dict.fromkeys(images):
             if image is not None:
-                self._tell_image("load", image)
+                self._chronicle.tell_image("load", image)
         return loaded
 
     def save(
@@ -283,7 +285,7 @@ class Engine:
         saved = save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation())
         for image in saved:
             self._store.note_use(image)
-            self._tell_image("save", image)
+            self._chronicle.tell_image("save", image)
 
     def pull(
         self,
@@ -301,35 +303,22 @@ class Engine:
         the registry has said that it has the image. One that is not for `platform`, where there is no choice, is taken
         with a warning.
         """
+        settings: dict[str, Any] = {
+            "platform": platform or self._machine.platform,
+            "asked": platform,
+            "report": report,
+            "cancellation": cancellation or Cancellation("Pull"),
+        }
         client = self._client.with_keychain(keychain)
-        asked, platform = platform, platform or self._machine.platform
-        cancellation = cancellation or Cancellation("Pull")
-        if not all_tags:
-            reference = reference.with_default_tag()
-            image = pull(
-                self._store,
-                client,
-                reference,
-                platform=platform,
-                asked=asked,
-                report=report,
-                cancellation=cancellation,
-            )
-            self._tell_transfer("pull", reference, image)
-            return image
-        found = pull_tags(
-            self._store,
-            client,
-            reference,
-            platform=platform,
-            asked=asked,
-            report=report,
-            cancellation=cancellation,
-        )
-        for tagged, image in found:
-            self._tell_transfer("pull", tagged, image)
+        if all_tags:
+            found = pull_tags(self._store, client, reference, **settings)
+        else:
+            tagged = reference.with_default_tag()
+            found = [(tagged, pull(self._store, client, tagged, **settings))]
         if not found:
             raise NotFound(f"no tags in the repository {reference.familiar_name}")
+        for tagged, image in found:
+            self._chronicle.tell_transfer("pull", tagged, image)
         return found[-1][1]
 
     def push(
@@ -358,7 +347,7 @@ class Engine:
             cancellation=cancellation or Cancellation("Push"),
         )
         for tagged, image in pushed:
-            self._tell_transfer("push", tagged, image)
+            self._chronicle.tell_transfer("push", tagged, image)
 
     def login(self, registry: str, credential: Credential) -> LoginResult:
         """Ask `registry` whether it knows `credential`; raise `Forbidden` if not."""
@@ -394,16 +383,10 @@ class Engine:
         created after `until_ns`, not used for `unused_for_ns`. Images of containers stay. Atomic.
         """
         known = {image.id: image.labels or {} for image in self._store.list_images(ImageQuery(all=True))}
-        pruned = self._store.prune_images(
-            Pruning(
-                dangling=dangling,
-                labels=tuple(labels),
-                unlabelled=tuple(unlabelled),
-                until_ns=until_ns,
-                unused_for_ns=unused_for_ns,
-            )
-        )
-        self._tell_removals(pruned.removals, known)
+        selection: dict[str, Any] = {"labels": tuple(labels), "unlabelled": tuple(unlabelled)}
+        pruning = Pruning(dangling=dangling, until_ns=until_ns, unused_for_ns=unused_for_ns, **selection)
+        pruned = self._store.prune_images(pruning)
+        self._chronicle.tell_removals(pruned.removals, known)
         self._happenings.record("image", "prune", "", {"reclaimed": str(pruned.space_reclaimed)})
         return pruned
 
@@ -443,9 +426,9 @@ class Engine:
             clock=time.time_ns,
         )
         if reference is not None:
-            self._tell_tagged(image, reference)
+            self._chronicle.tell_tagged(image, reference)
         name = "" if reference is None else reference.with_default_tag().familiar
-        self._tell_container("commit", found, {"comment": message, "imageID": str(image), "imageRef": name})
+        self._chronicle.tell_container("commit", found, {"comment": message, "imageID": str(image), "imageRef": name})
         return image
 
     def watch(
@@ -499,67 +482,25 @@ class Engine:
 
     def remove_container(self, name: str) -> None:
         """Remove the intermediate container `name`."""
-        self._tell_container("destroy", self._store.remove_container(name))
+        self._chronicle.tell_container("destroy", self._store.remove_container(name))
 
     def info(self) -> EngineInfo:
         """Return what this engine holds and where it runs."""
-        http_proxy, https_proxy, no_proxy = proxy_variables(self._registry.environment)
-        return EngineInfo(
-            id=self._id,
+        return describe_engine(
+            self._machine,
+            self._registry,
+            identity=self._id,
+            data_root=self._data_root,
+            runtime=self._sandbox.runtime,
             images=self._store.image_count(),
             containers=len(self._store.list_containers()),
-            data_root=self._data_root,
-            driver="overlay2",
-            runtime=self._sandbox.runtime,
-            architecture=self._machine.platform.architecture,
-            kernel=self._machine.kernel,
-            operating_system=self._machine.operating_system,
-            cpus=self._machine.cpus,
-            memory=self._machine.memory,
-            mirrors=self._registry.mirrors,
-            insecure=self._registry.insecure,
-            http_proxy=http_proxy,
-            https_proxy=https_proxy,
-            no_proxy=no_proxy,
         )
 
     def _find_base(
         self, name: str, platform: Platform | None, request: BuildRequest, report: Reporter, cancellation: Cancellation
     ) -> Base:
         """Find the image that a Dockerfile begins with or copies from, here or in its registry."""
-
-        def bring(reference: Reference) -> Digest:
-            return self.pull(
-                reference, platform=platform, keychain=request.keychain, report=report, cancellation=cancellation
-            )
-
+        bring = partial(
+            self.pull, platform=platform, keychain=request.keychain, report=report, cancellation=cancellation
+        )
         return find_base(self._store, name, platform, always=request.pull, pull=bring)
-
-    def _labels(self, image: Digest) -> Mapping[str, str]:
-        summary = self._store.find_summary(image)
-        return {} if summary is None else summary.labels or {}
-
-    def _tell_image(self, action: str, image: Digest) -> None:
-        self._happenings.record("image", action, str(image), {**self._labels(image), "name": str(image)})
-
-    def _tell_transfer(self, action: str, reference: Reference, image: Digest) -> None:
-        attributes = {**self._labels(image), "name": reference.familiar_name}
-        self._happenings.record("image", action, reference.familiar, attributes)
-
-    def _tell_tagged(self, image: Digest, reference: Reference) -> None:
-        name = reference.with_default_tag().familiar
-        self._happenings.record("image", "tag", str(image), {**self._labels(image), "name": name})
-
-    def _tell_container(self, action: str, container: Container, attributes: Mapping[str, str] | None = None) -> None:
-        known = {**self._labels(container.image), "image": str(container.image), "name": container.name}
-        self._happenings.record("container", action, container.id, {**known, **(attributes or {})})
-
-    def _tell_removals(self, removals: Sequence[Removal], labels: Mapping[Digest, Mapping[str, str]]) -> None:
-        for removal in removals:
-            if removal.image is None:
-                continue  # A layer.
-            image = str(removal.image)
-            if removal.untagged is not None:
-                self._happenings.record("image", "untag", image, {**labels.get(removal.image, {}), "name": image})
-            else:
-                self._happenings.record("image", "delete", image, {"name": image})

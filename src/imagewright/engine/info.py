@@ -6,8 +6,9 @@ import uuid
 from dataclasses import dataclass
 
 from imagewright.oci import Platform
+from imagewright.registry import Settings, proxy_variables
 
-__all__ = ["EngineInfo", "Machine", "read_identity", "read_machine"]
+__all__ = ["EngineInfo", "Machine", "describe_engine", "read_identity", "read_machine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,38 @@ def read_machine() -> Machine:
         operating_system=system,
         cpus=os.cpu_count() or 1,
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+    )
+
+
+def describe_engine(
+    machine: Machine,
+    registry: Settings,
+    *,
+    identity: str,
+    data_root: str,
+    runtime: str,
+    images: int,
+    containers: int,
+) -> EngineInfo:
+    """Return what is told of an engine on `machine` with these settings, and of how much it holds."""
+    http_proxy, https_proxy, no_proxy = proxy_variables(registry.environment)
+    return EngineInfo(
+        id=identity,
+        images=images,
+        containers=containers,
+        data_root=data_root,
+        driver="overlay2",
+        runtime=runtime,
+        architecture=machine.platform.architecture,
+        kernel=machine.kernel,
+        operating_system=machine.operating_system,
+        cpus=machine.cpus,
+        memory=machine.memory,
+        mirrors=registry.mirrors,
+        insecure=registry.insecure,
+        http_proxy=http_proxy,
+        https_proxy=https_proxy,
+        no_proxy=no_proxy,
     )
 
 
