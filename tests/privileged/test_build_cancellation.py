@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -195,6 +196,22 @@ def test_leaving_during_a_pull(running: Daemon) -> None:
         client.leave()
         check_nothing_is_left(running)
     assert b"slow" not in request(running.socket, "GET", "/images/json?all=1")[1]
+
+
+@pytest.mark.parametrize("scheme", ["http", "git"])
+def test_leaving_while_the_context_is_fetched(running: Daemon, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        remote = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/slow"
+        client = Client(running, b"", f"remote={quote(remote, safe='')}")
+        accepted, _ = server.accept()
+        if scheme == "git":
+            # The first connection is that of who judges the address; git's own comes next.
+            accepted.close()
+            accepted, _ = server.accept()
+        with accepted:
+            assert accepted.recv(1000)
+            client.leave()
+            check_nothing_is_left(running, "127.0.0.1/slow")
 
 
 def test_a_client_that_stops_sending_is_told(running: Daemon) -> None:
