@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select
@@ -15,13 +15,12 @@ from imagewright.archive import (
     decompress,
     encode_index,
     layer_size,
-    read_entries,
     read_layer,
     write_layer,
 )
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Corrupt, NotFound
-from imagewright.filesystem import Change, Directory, Extent, File, Layer, Put
+from imagewright.filesystem import Change, Content, Directory, Extent, File, Layer, Put
 from imagewright.oci import Digest, chain_id
 from imagewright.store import schema
 from imagewright.store.database import Database
@@ -93,14 +92,15 @@ class Layers:
             path = f"{scratch}/tar"
             with open(path, "xb") as file:
                 out = _Counted(file, cancellation)
-                diff_id = write_layer(layer, out)
+                offsets: dict[int, int] = {}
+                diff_id = write_layer(layer, out, place=lambda node, offset: offsets.setdefault(id(node), offset))
                 file.flush()
                 if not self.has(diff_id):
                     os.fsync(file.fileno())
             if not self.has(diff_id):
                 facts = LayerFacts("tar", layer_size(layer), out.size, _is_complete(layer))
                 blob = self._layout.blob(diff_id)
-                placed = _placed(layer, _offsets(path), blob)
+                placed = _placed(layer, offsets, blob)
                 self._register(diff_id, placed, facts, scratch, {blob: "tar"}.__getitem__)
                 self._remember(diff_id, placed)
         return diff_id
@@ -246,23 +246,24 @@ def _below(path: str, directory: str) -> str:
     return path[len(directory) + 1 :]
 
 
-def _offsets(path: str) -> dict[str, int]:
-    """Return where in the tar at `path` the content of each regular file begins."""
-    with open(path, "rb") as file:
-        return {entry.path: entry.offset for entry in read_entries(file) if entry.kind == "file"}
-
-
-def _placed(layer: Layer, offsets: Mapping[str, int], path: str) -> Layer:
-    """Return `layer` with its contents in the file `path`, each at the offset that `offsets` has for its name."""
+def _placed(layer: Layer, offsets: Mapping[int, int], path: str) -> Layer:
+    """Return `layer` with its contents in the file `path`, at the offsets that `offsets` has by the ids of nodes."""
     nodes: dict[int, File] = {}
     changes: list[Change] = []
     for change in layer.changes:
         if isinstance(change, Put) and isinstance(change.node, File):
-            node = nodes.get(id(change.node))
+            old = change.node
+            node = nodes.get(id(old))
             if node is None:
-                extent = Extent(path, offsets[change.path])
-                node = replace(change.node, content=replace(change.node.content, extent=extent))
-                nodes[id(change.node)] = node
+                content = Content(old.content.digest, old.content.size, Extent(path, offsets[id(old)]))
+                node = nodes[id(old)] = File(
+                    mode=old.mode,
+                    uid=old.uid,
+                    gid=old.gid,
+                    mtime_ns=old.mtime_ns,
+                    xattrs=old.xattrs,
+                    content=content,
+                )
             changes.append(Put(change.path, node))
         else:
             changes.append(change)
