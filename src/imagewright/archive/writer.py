@@ -171,11 +171,6 @@ def _write_changes(layer: Layer, sink: _Sink, read: ContentReader, place: Callab
             raise InvalidInput(f"{quote(path)}: a layer cannot hold a name that begins with .wh.")
         name = _encode(path)
         match change:
-            case Whiteout():
-                head, slash, removed = name.rpartition(b"/")
-                sink.header(Fields(path=b"%b%b.wh.%b" % (head, slash, removed), type=b"0"))
-            case Opaque():
-                sink.header(Fields(path=b"%b/%b" % (name, _OPAQUE) if name else _OPAQUE, type=b"0"))
             case Put(node=Directory() as node):
                 sink.header(_fields(name + b"/" if name else b"./", node))
             case Put(node=node):
@@ -189,6 +184,11 @@ def _write_changes(layer: Layer, sink: _Sink, read: ContentReader, place: Callab
                     sink.data(read(node.content), node.content.size, node.content.digest)
                 else:
                     sink.header(_fields(name, node))
+            case Whiteout():
+                head, slash, removed = name.rpartition(b"/")
+                sink.header(Fields(path=b"%b%b.wh.%b" % (head, slash, removed), type=b"0"))
+            case Opaque():
+                sink.header(Fields(path=b"%b/%b" % (name, _OPAQUE) if name else _OPAQUE, type=b"0"))
 
 
 def _write_file(name: bytes, file: File, sink: _Sink, plain: PlainHeaders) -> None:
