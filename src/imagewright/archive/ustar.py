@@ -80,26 +80,30 @@ class PlainHeaders:
         self._owners: dict[tuple[int, int, int], bytes] = {}
         self._times: dict[int, bytes] = {}
 
-    def format(self, path: bytes, mode: int, uid: int, gid: int, size: int, mtime_ns: int) -> bytes | None:
-        """Return what `format_header` returns, or None where that needs more than the fields of ustar."""
+    def format(self, path: bytes, owner: tuple[int, int, int], size: int, mtime_ns: int) -> bytes | None:
+        """Return what `format_header` returns, or None where that needs more than the fields of ustar.
+
+        `owner` is mode, uid and gid.
+        """
         if len(path) > _NAME or size > _MOST_OCTAL_11 or b"\0" in path:
             return None
-        owner = self._owners.get((mode, uid, gid)) or self._owner(mode, uid, gid)
+        owned = self._owners.get(owner) or self._owner(owner)
         time = self._times.get(mtime_ns) or self._time(mtime_ns)
-        if not owner or not time:
+        if not owned or not time:
             return None
-        head = b"%b%b%011o\0%b" % (path.ljust(_NAME, b"\0"), owner, size, time)
+        head = b"%b%b%011o\0%b" % (path.ljust(_NAME, b"\0"), owned, size, time)
         # As in `checksum`: 148 bytes cannot reach the modulus.
         return b"%b%06o\0 %b" % (head, (zlib.adler32(head) & 0xFFFF) - 1 + _PLAIN_SUM, _PLAIN_TAIL)
 
-    def _owner(self, mode: int, uid: int, gid: int) -> bytes:
+    def _owner(self, owner: tuple[int, int, int]) -> bytes:
         """Return the fields of mode and owner, nothing if they do not fit."""
+        _, uid, gid = owner
         if uid > _MOST_OCTAL_7 or gid > _MOST_OCTAL_7:
             return b""
         if len(self._owners) >= self._MOST:
             self._owners.clear()
-        owner = self._owners[mode, uid, gid] = b"%07o\0%07o\0%07o\0" % (mode, uid, gid)
-        return owner
+        owned = self._owners[owner] = b"%07o\0%07o\0%07o\0" % owner
+        return owned
 
     def _time(self, mtime_ns: int) -> bytes:
         """Return the field of the time, nothing if it does not fit."""

@@ -56,8 +56,9 @@ def write_layer(
     """Write `layer` to `out` as an uncompressed tar in canonical form, and return its diff_id.
 
     Equal layers with equal hard links give equal bytes. `read` gives the bytes of contents; by default they are read
-    through their extents. `place` is told where in the tar the bytes of each file begin, once for each. Raises `Corrupt` if a content has not the size it promises, and `InvalidInput` for a name
-    that a layer cannot hold (`.wh.` at its beginning means something else there).
+    through their extents. `place` is told where in the tar the bytes of each file begin, once for each. Raises
+    `Corrupt` if a content has not the size it promises, and `InvalidInput` for a name that a layer cannot hold (`.wh.`
+    at its beginning means something else there).
     """
     digest = hashlib.sha256()
     with Contents() as contents, Follower(digest.update) as follower:
@@ -195,7 +196,7 @@ def _write_file(name: bytes, file: File, sink: _Sink, plain: PlainHeaders) -> No
     """Write the header of a file; nearly all members of a layer are some, and nearly all of them are simple."""
     header = None
     if not file.xattrs:
-        header = plain.format(name, file.mode, file.uid, file.gid, file.content.size, file.mtime_ns)
+        header = plain.format(name, (file.mode, file.uid, file.gid), file.content.size, file.mtime_ns)
     sink.add(header or format_header(_fields(name, file)))
 
 
