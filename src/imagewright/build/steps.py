@@ -227,7 +227,7 @@ class Steps:
         if node.index not in self._selections:
             context = len(inputs) == 1
             source = self._context if context else self._store.tree(inputs[1].diff_ids)
-            directory = self._scratch()
+            directory = self._scratch() if op.documents else ""
             self._selections[node.index] = select_files(
                 op, source, context=context, directory=directory, now_ns=self._clock()
             )
