@@ -52,6 +52,28 @@ def test_identical_rebuild_gives_the_identical_image(engine: Engine) -> None:
     assert log.hits == 6
 
 
+def test_a_context_that_was_sent_before_is_read_where_its_files_are_needed(engine: Engine) -> None:
+    dockerfile = "FROM busybox\nARG OF\nRUN echo $OF > /a\nCOPY d /copied\nADD d /added\n"
+    dockerfile += "RUN --mount=type=bind,target=/m cat /m/d/f > /ran\n"
+    files = {"d/f": "content", "d/g": "more"}
+    images = {
+        build(engine, dockerfile, files, request=BuildRequest(tags=(reference("sent"),), build_args={"OF": value}))
+        for value in ("1", "2", "1", "3")
+    }
+    assert len(images) == 3
+    found = flatten(saved(engine, "sent"))[0]
+    contents = {name: found[name].data for name in ("a", "copied/f", "copied/g", "added/f", "added/g", "ran")}
+    assert contents == {
+        "a": b"3\n",
+        "copied/f": b"content",
+        "copied/g": b"more",
+        "added/f": b"content",
+        "added/g": b"more",
+        "ran": b"content",
+    }
+    assert leftovers(engine.info().data_root) == []
+
+
 def test_filtered_copies_take_what_they_say_and_hit_the_cache_by_it(engine: Engine) -> None:
     dockerfile = (
         "FROM busybox AS one\nCOPY --exclude=**/*.log --chmod=u=rwX,go=rX . /all/\n"

@@ -11,7 +11,8 @@ and a layer: `layer, diff_id = read_layer(decompress(stream), spool)`. Writing o
 from imagewright.archive.compression import decompress
 from imagewright.archive.content import ContentReader, Contents, copy_content, open_content, read_content
 from imagewright.archive.entries import Entry, read_entries
-from imagewright.archive.index import decode_index, encode_index
+from imagewright.archive.follower import Follower
+from imagewright.archive.index import OWN_TAR, decode_index, encode_index
 from imagewright.archive.limits import DEFAULT_LIMITS, Limits
 from imagewright.archive.packing import COMPRESSIONS, Compression, Packer
 from imagewright.archive.reader import is_archive, read_layer, read_tree
@@ -23,10 +24,12 @@ __all__ = [
     "CHUNK",
     "COMPRESSIONS",
     "DEFAULT_LIMITS",
+    "OWN_TAR",
     "Compression",
     "ContentReader",
     "Contents",
     "Entry",
+    "Follower",
     "Limits",
     "Member",
     "Packer",

@@ -59,6 +59,15 @@ class Blocks:
             return self._buffer[start : self._at]
         return b"".join(self.pieces(size))
 
+    def whole(self, size: int) -> memoryview | None:
+        """Return exactly `size` bytes if they have all come already; they stay valid."""
+        start = self._at
+        end = start + size
+        if end > len(self._buffer):
+            return None
+        self._at = end
+        return self._view[start:end]
+
     def pieces(self, size: int) -> Iterator[memoryview]:
         """Yield exactly `size` bytes in pieces; each stays valid."""
         while size:

@@ -17,6 +17,9 @@ __all__ = ["ContentReader", "Contents", "copy_content", "open_content", "read_co
 
 # A layer's contents are slices of one spool, or thousands of files that are read once each.
 _MOST_OPEN = 16
+# Most contents are small, and follow the one that was read before with nothing but a header between them.
+_AHEAD = 256 << 10
+_NEAR = 4096
 
 
 class ContentReader(Protocol):
@@ -37,17 +40,39 @@ class Contents:
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
+        # Of the file that was read last: what was read ahead, from where, and where the last content ended.
+        self._path = ""
+        self._ahead = b""
+        self._start = 0
+        self._end = 0
 
     def pieces(self, content: Content, /) -> Iterator[bytes]:
         """Yield the bytes of `content` in pieces (a `ContentReader`)."""
         size = content.size
         if size <= CHUNK:
-            return iter((self._read(content, 0, size),) if size else ())
+            return iter((self.read(content),) if size else ())
         return (self._read(content, at, min(CHUNK, size - at)) for at in range(0, size, CHUNK))
 
     def read(self, content: Content) -> bytes:
         """Return the bytes of `content`."""
-        return self._read(content, 0, content.size) if content.size else b""
+        size, extent = content.size, content.extent
+        if not size:
+            return b""
+        if extent.path == self._path:
+            offset = extent.offset
+            at = offset - self._start
+            near = 0 <= offset - self._end <= _NEAR
+            self._end = offset + size
+            if at >= 0 and at + size <= len(self._ahead):
+                return self._ahead[at : at + size]
+            if near and size < _AHEAD:
+                self._ahead = _pread(self._descriptor(content), _AHEAD, offset)
+                self._start = offset
+                if size <= len(self._ahead):
+                    return self._ahead[:size]
+        else:
+            self._path, self._ahead, self._end = extent.path, b"", extent.offset + size
+        return self._read(content, 0, size)
 
     def copy(self, content: Content, fd: int) -> None:
         """Write the bytes of `content` to the descriptor `fd`, where it stands."""

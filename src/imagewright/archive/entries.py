@@ -87,6 +87,12 @@ class Entry:
     segments: Segments | None
     _blocks: Blocks
 
+    def whole(self) -> memoryview | None:
+        """Return the content in one piece, as `pieces` does, if that is at hand: so it is with most that are small."""
+        if self.segments is not None or self._blocks.offset != self.offset:
+            return None
+        return self._blocks.whole(self.stored)
+
     def pieces(self) -> Iterator[memoryview]:
         """Yield the content in pieces, holes as zeros; once, and before the next entry is asked for."""
         if self.segments is None:

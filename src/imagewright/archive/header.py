@@ -90,8 +90,10 @@ def checksum(block: bytes) -> int:
 
 def verify(block: bytes, field: bytes) -> None:
     """Raise `InvalidInput` unless the checksum `field` is right, summed as unsigned bytes or, as some did, signed."""
-    expected = parse_number(field)
     actual = checksum(block)
+    if field == b"%06o\0 " % actual:
+        return  # as nearly everybody writes it
+    expected = parse_number(field)
     if actual != expected:
         signed = actual - 256 * sum(byte >> 7 for byte in block[:148] + block[156:])
         if signed != expected:

@@ -6,7 +6,7 @@ in one tar says so once.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -16,7 +16,10 @@ from imagewright.filesystem.layer import Change, Layer, Opaque, Put, Whiteout
 from imagewright.filesystem.tree import Content, Device, Directory, Extent, Fifo, File, Node, Symlink
 from imagewright.oci import Digest
 
-__all__ = ["decode_index", "encode_index"]
+__all__ = ["OWN_TAR", "decode_index", "encode_index"]
+
+OWN_TAR = "tar"
+"""What an index calls the tar that the layer itself is."""
 
 _VERSION = 1
 # https://github.com/msgpack/msgpack/blob/master/spec.md#array-format-family
@@ -94,13 +97,15 @@ _decoder = msgspec.msgpack.Decoder(_Index)
 _encoder = msgspec.msgpack.Encoder()
 
 
-def encode_index(layer: Layer, rename: Callable[[str], str]) -> bytes:
-    """Return `layer` as bytes; extents keep the name that `rename` gives for their path.
+def encode_index(layer: Layer, place: Callable[[str], str] | Mapping[int, int]) -> bytes:
+    """Return `layer` as bytes; extents keep the name that `place` gives for their path.
+
+    Where `place` is a mapping, all bytes are in the layer's own tar, at the offsets that it has by the ids of nodes.
 
     A store passes a function that turns the path of a spool into a short name ("tar"), or a path below a directory
     form into one relative to it ("fs/etc/passwd"), so that the index outlives renames. Called once for each path.
     """
-    return _Encoding(rename).encode(layer)
+    return _Encoding(place).encode(layer)
 
 
 def decode_index(data: bytes, locate: Callable[[str], str]) -> Layer:
@@ -121,9 +126,9 @@ def decode_index(data: bytes, locate: Callable[[str], str]) -> Layer:
 class _Encoding:
     """One layer on its way to bytes."""
 
-    def __init__(self, rename: Callable[[str], str]) -> None:
-        self._rename = rename
-        self._files: dict[str, int] = {}
+    def __init__(self, place: Callable[[str], str] | Mapping[int, int]) -> None:
+        self._place = place
+        self._files: dict[str, int] = {} if callable(place) else {OWN_TAR: 0}
         self._renamed: dict[str, str] = {}
         self._seen: dict[int, int] = {}  # at which position a node was first
 
@@ -153,7 +158,7 @@ class _Encoding:
         match node:
             case File():
                 content = node.content
-                file, offset = self._extent(change.path, content.extent)
+                file, offset = self._extent(change.path, node)
                 return _File(path, *inode, bytes.fromhex(content.digest.encoded), content.size, file, offset)
             case Symlink():
                 return _Symlink(path, *inode, _bytes(node.target))
@@ -162,10 +167,13 @@ class _Encoding:
             case _:
                 return _Fifo(path, *inode)
 
-    def _extent(self, path: str, extent: Extent) -> tuple[int, int | None]:
+    def _extent(self, path: str, node: File) -> tuple[int, int | None]:
+        if not callable(self._place):
+            return 0, self._place[id(node)]
+        extent = node.content.extent
         name = self._renamed.get(extent.path)
         if name is None:
-            name = self._renamed[extent.path] = self._rename(extent.path)
+            name = self._renamed[extent.path] = self._place(extent.path)
         offset: int | None = extent.offset
         if not offset and name.endswith(f"/{path}"):
             name, offset = name[: -1 - len(path)], None

@@ -14,7 +14,7 @@ from imagewright.archive.content import ContentReader, Contents
 from imagewright.archive.follower import Follower
 from imagewright.archive.header import BLOCK, ZERO_BLOCK
 from imagewright.archive.stream import CHUNK, Writable
-from imagewright.archive.ustar import Fields, format_header
+from imagewright.archive.ustar import Fields, PlainHeaders, format_header
 from imagewright.errors import Corrupt, InvalidInput
 from imagewright.filesystem.layer import Layer, Opaque, Put, Whiteout
 from imagewright.filesystem.tree import Device, Directory, File, Node, Symlink
@@ -24,6 +24,7 @@ __all__ = ["Member", "layer_size", "write_layer", "write_members"]
 
 _WHITEOUT = ".wh."
 _OPAQUE = b".wh..wh..opq"
+_LARGE = CHUNK // 2
 _MEMBER_TYPES = {"file": b"0", "directory": b"5", "symlink": b"2"}
 
 
@@ -45,17 +46,24 @@ class Member:
     mtime_ns: int = 0
 
 
-def write_layer(layer: Layer, out: Writable, *, read: ContentReader | None = None) -> Digest:
+def write_layer(
+    layer: Layer,
+    out: Writable,
+    *,
+    read: ContentReader | None = None,
+    place: Callable[[File, int], object] | None = None,
+) -> Digest:
     """Write `layer` to `out` as an uncompressed tar in canonical form, and return its diff_id.
 
     Equal layers with equal hard links give equal bytes. `read` gives the bytes of contents; by default they are read
-    through their extents. Raises `Corrupt` if a content has not the size it promises, and `InvalidInput` for a name
-    that a layer cannot hold (`.wh.` at its beginning means something else there).
+    through their extents. `place` is told where in the tar the bytes of each file begin, once for each. Raises
+    `Corrupt` if a content has not the size it promises, and `InvalidInput` for a name that a layer cannot hold (`.wh.`
+    at its beginning means something else there).
     """
     digest = hashlib.sha256()
     with Contents() as contents, Follower(digest.update) as follower:
         sink = _Sink(out, follower.feed)
-        _write_changes(layer, sink, read or contents.pieces)
+        _write_changes(layer, sink, read or contents.pieces, place or _nowhere)
         sink.end()
     return Digest(digest.hexdigest())
 
@@ -90,17 +98,23 @@ def layer_size(layer: Layer) -> int:
 class _Sink:
     """Gathers a tar into pieces of a good size, and gives each to `out` and to `follow`."""
 
-    __slots__ = ("_follow", "_out", "_parts", "_size")
+    __slots__ = ("_follow", "_out", "_parts", "_size", "_written")
 
     def __init__(self, out: Writable, follow: Callable[[bytes], None]) -> None:
         self._out = out
         self._follow = follow
         self._parts: list[bytes] = []
         self._size = 0
+        self._written = 0
+
+    @property
+    def offset(self) -> int:
+        """Where in the tar the next byte will be."""
+        return self._written + self._size
 
     def header(self, fields: Fields) -> None:
         """Write the header of a member."""
-        self._add(format_header(fields))
+        self.add(format_header(fields))
 
     def data(self, pieces: Iterable[bytes], size: int, what: object) -> None:
         """Write a content, with its padding; raises `Corrupt` unless it has `size` bytes."""
@@ -109,44 +123,55 @@ class _Sink:
             total += len(piece)
             if total > size:
                 break
-            self._add(piece)
+            self.add(piece)
         if total != size:
             raise Corrupt(f"the bytes of {what} are not {size}")
         if size % BLOCK:
-            self._add(ZERO_BLOCK[size % BLOCK :])
+            self.add(ZERO_BLOCK[size % BLOCK :])
 
     def end(self) -> None:
         """Write the end of the archive, and whatever is still here."""
-        self._add(ZERO_BLOCK + ZERO_BLOCK)
+        self.add(ZERO_BLOCK + ZERO_BLOCK)
         self._flush()
 
-    def _add(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
+        """Write `data`."""
+        if len(data) >= _LARGE:
+            # Not joined with what is around it: that would be one more copy of all there is.
+            self._flush()
+            self._hand_on(data)
+            return
         self._parts.append(data)
         self._size += len(data)
         if self._size >= CHUNK:
             self._flush()
 
     def _flush(self) -> None:
-        data = b"".join(self._parts)
-        self._parts.clear()
-        self._size = 0
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+            self._hand_on(data)
+
+    def _hand_on(self, data: bytes) -> None:
+        self._written += len(data)
         self._follow(data)
         self._out.write(data)
 
 
-def _write_changes(layer: Layer, sink: _Sink, read: ContentReader) -> None:
+def _nowhere(_file: File, _offset: int) -> None:
+    """Let nobody know where contents are."""
+
+
+def _write_changes(layer: Layer, sink: _Sink, read: ContentReader, place: Callable[[File, int], object]) -> None:
     first: dict[int, bytes] = {}  # where each node that could have hard links stands
+    plain = PlainHeaders()
     for change in layer.changes:
         path = change.path
         if _WHITEOUT in path and any(name.startswith(_WHITEOUT) for name in path.split("/")):
             raise InvalidInput(f"{quote(path)}: a layer cannot hold a name that begins with .wh.")
         name = _encode(path)
         match change:
-            case Whiteout():
-                head, slash, removed = name.rpartition(b"/")
-                sink.header(Fields(path=b"%b%b.wh.%b" % (head, slash, removed), type=b"0"))
-            case Opaque():
-                sink.header(Fields(path=b"%b/%b" % (name, _OPAQUE) if name else _OPAQUE, type=b"0"))
             case Put(node=Directory() as node):
                 sink.header(_fields(name + b"/" if name else b"./", node))
             case Put(node=node):
@@ -154,10 +179,25 @@ def _write_changes(layer: Layer, sink: _Sink, read: ContentReader) -> None:
                 # Also where an inode has its metadata already, a reader may set what the header says.
                 if original is not name:
                     sink.header(_fields(name, node, link=original))
-                    continue
-                sink.header(_fields(name, node))
-                if isinstance(node, File):
+                elif isinstance(node, File):
+                    _write_file(name, node, sink, plain)
+                    place(node, sink.offset)
                     sink.data(read(node.content), node.content.size, node.content.digest)
+                else:
+                    sink.header(_fields(name, node))
+            case Whiteout():
+                head, slash, removed = name.rpartition(b"/")
+                sink.header(Fields(path=b"%b%b.wh.%b" % (head, slash, removed), type=b"0"))
+            case Opaque():
+                sink.header(Fields(path=b"%b/%b" % (name, _OPAQUE) if name else _OPAQUE, type=b"0"))
+
+
+def _write_file(name: bytes, file: File, sink: _Sink, plain: PlainHeaders) -> None:
+    """Write the header of a file; nearly all members of a layer are some, and nearly all of them are simple."""
+    header = None
+    if not file.xattrs:
+        header = plain.format(name, (file.mode, file.uid, file.gid), file.content.size, file.mtime_ns)
+    sink.add(header or format_header(_fields(name, file)))
 
 
 def _fields(path: bytes, node: Node, link: bytes | None = None) -> Fields:

@@ -13,6 +13,7 @@ from imagewright.build.checking import check_build
 from imagewright.build.context import DEFAULT_LIMITS, Context, ContextLimits, read_context
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
+from imagewright.build.known_contexts import KnownContexts
 from imagewright.build.mounting import Mounting
 from imagewright.build.permission import Permissions
 from imagewright.build.remote_context import fetch_context
@@ -61,6 +62,7 @@ class Builder:
         self._clock = clock
         self._new_id = new_id
         self._flights = Flights()
+        self._contexts = KnownContexts()
         self._limits = limits
 
     def build(self, stream: Readable, request: BuildRequest, *, report: Reporter, cancellation: Cancellation) -> Digest:
@@ -71,7 +73,9 @@ class Builder:
         steps made until an error stays in the cache. Raises an `ImagewrightError`.
         """
         with self._store.scratch() as directory, self._store.lease() as lease:
-            context = _open_context(stream, request, directory, report, cancellation, limits=self._limits)
+            context = _open_context(
+                stream, request, directory, report, cancellation, limits=self._limits, known=self._contexts
+            )
             cancellation.check()
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             told: set[Step] = set()
@@ -86,10 +90,10 @@ class Builder:
             steps = Steps(
                 store=self._store,
                 runner=self._runner,
-                context=context.tree,
+                context=context,
                 mounting=Mounting(
                     store=self._store,
-                    context=context.tree or EMPTY,
+                    context=lambda: context.tree or EMPTY,
                     directory=tempfile.mkdtemp(dir=directory),
                     secrets=request.secrets,
                     agents=request.agents,
@@ -212,9 +216,12 @@ def _open_context(
     cancellation: Cancellation,
     *,
     limits: ContextLimits,
+    known: KnownContexts | None = None,
 ) -> Context:
     if not request.remote:
-        return read_context(stream, directory, request.dockerfile, limits=limits)
+        # Without the cache the files are needed for certain, and best read while they come.
+        recognise = not request.no_cache
+        return read_context(stream, directory, request.dockerfile, limits=limits, known=known, recognise=recognise)
     return fetch_context(
         request.remote, directory, request.dockerfile, report=report, cancellation=cancellation, limits=limits
     )

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from imagewright.filesystem import Device, Directory, File, Layer, Node, Opaque, Put, Symlink, Whiteout
+from imagewright.filesystem import Device, File, Layer, Node, Opaque, Put, Symlink, Whiteout
 from imagewright.oci import Digest
 
 __all__ = ["cache_key", "layer_content"]
 
 _encoder = msgspec.json.Encoder(order="sorted")
+_AT_ONCE = 1000
 
 
 def cache_key(leaves: Mapping[str, str]) -> Digest:
@@ -25,32 +26,38 @@ def layer_content(layer: Layer) -> Digest:
     """
     state = hashlib.sha256()
     first: dict[int, str] = {}
+    lines: list[str] = []
     for change in layer.changes:
-        leaves: tuple[str, ...]
         match change:
-            case Whiteout(path):
-                leaves = ("whiteout", path)
-            case Opaque(path):
-                leaves = ("opaque", path)
             case Put(path, node):
-                leaves = ("put", path, first.setdefault(id(node), path), *_describe(node))
-        state.update(_encoder.encode([_text(leaf) for leaf in leaves]))
+                original = first.setdefault(id(node), path)
+                same = "" if original is path else original
+                lines.append(f"put {len(path)} {path} {len(same)} {same} {_describe(node)}\n")
+            case Whiteout(path):
+                lines.append(f"whiteout {len(path)} {path}\n")
+            case Opaque(path):
+                lines.append(f"opaque {len(path)} {path}\n")
+        if len(lines) >= _AT_ONCE:
+            state.update("".join(lines).encode("utf-8", "surrogateescape"))
+            lines.clear()
+    state.update("".join(lines).encode("utf-8", "surrogateescape"))
     return Digest(state.hexdigest())
 
 
-def _describe(node: Node) -> tuple[str, ...]:
-    xattrs = [part for name in sorted(node.xattrs) for part in (name, node.xattrs[name].hex())]
-    owner = (type(node).__name__, f"{node.mode:o}", str(node.uid), str(node.gid), str(len(xattrs)), *xattrs)
+def _describe(node: Node) -> str:
+    """Return all of `node` but its time, unambiguously: lengths go before whatever may hold anything."""
+    value = ""
     match node:
         case File():
-            return (*owner, str(node.content.digest))
+            value = node.content.digest.encoded
         case Symlink():
-            return (*owner, node.target)
+            value = f"{len(node.target)} {node.target}"
         case Device():
-            return (*owner, node.kind, str(node.major), str(node.minor))
-        case Directory():
-            return owner
-    return owner
+            value = f"{node.kind} {node.major} {node.minor}"
+    text = f"{type(node).__name__} {node.mode:o} {node.uid} {node.gid} {value}"
+    for name in sorted(node.xattrs) if node.xattrs else ():
+        text += f" {len(name)} {name} {node.xattrs[name].hex()}"
+    return text
 
 
 def _text(value: str) -> str:

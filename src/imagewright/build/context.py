@@ -1,10 +1,15 @@
 """The build context: what the client sent, as a tree, and the Dockerfile in it."""
 
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from imagewright.archive import DEFAULT_LIMITS as ARCHIVE_LIMITS
 from imagewright.archive import Limits, Readable, Spool, decompress, read_content, read_tree
+from imagewright.build.known_contexts import KnownContext, KnownContexts
+from imagewright.build.recognition import Recognition
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import File, IgnorePatterns, Layer, Tree, Whiteout, apply, find, resolve
 from imagewright.remote import DEFAULT_LIMITS as FETCH_LIMITS
@@ -35,27 +40,74 @@ class ContextLimits:
 DEFAULT_LIMITS = ContextLimits()
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
     """The files to copy from, and the Dockerfile: its bytes, and its name as messages have it.
 
-    `tree` is None where the client has named a Dockerfile alone, so that there is nothing to copy from.
+    Thread-safe. `known` is what is remembered of the same files from one build to the next, None if nothing is to be.
     """
 
-    tree: Tree | None
-    dockerfile: bytes
-    name: str
+    def __init__(
+        self,
+        tree: Tree | Callable[[], Tree] | None,
+        dockerfile: bytes,
+        name: str,
+        *,
+        known: KnownContext | None = None,
+    ) -> None:
+        self._tree = tree
+        self._lock = threading.Lock()
+        self.dockerfile = dockerfile
+        self.name = name
+        self.known = known
+
+    @property
+    def tree(self) -> Tree | None:
+        """The files; None where the client has named a Dockerfile alone, so that there is nothing to copy from.
+
+        Those of a context that was recognised are read now, if they are asked for the first time.
+        """
+        with self._lock:
+            if callable(self._tree):
+                self._tree = self._tree()
+            return self._tree
 
 
 def read_context(
-    stream: Readable, directory: str, dockerfile: str, *, limits: ContextLimits = DEFAULT_LIMITS
+    stream: Readable,
+    directory: str,
+    dockerfile: str,
+    *,
+    limits: ContextLimits = DEFAULT_LIMITS,
+    known: KnownContexts | None = None,
+    recognise: bool = True,
 ) -> Context:
     """Read all of `stream`, a tar in any compression, into `directory`, and return what is in it.
 
-    `dockerfile` is as the client named it. The tree's contents point into `directory`. Raises `InvalidInput` with the
-    engine's texts for what is no tar, and for a Dockerfile that is missing, no regular file, or too large.
+    `dockerfile` is as the client named it. The tree's contents point into `directory`. With `recognise` a stream that
+    is one of `known` is kept as it is until somebody needs its files; any other is remembered there. Raises
+    `InvalidInput` with the engine's texts for what is no tar, and for a Dockerfile that is missing, no regular file, or
+    too large.
     """
-    return find_dockerfile(read_archive(stream, directory, limits), dockerfile, limits)
+    if known is None:
+        return find_dockerfile(read_archive(stream, directory, limits), dockerfile, limits)
+    path = os.path.join(directory, "sent")
+    with Recognition(stream, path, known.candidates(dockerfile) if recognise else []) as recognition:
+        if recognition.known is not None:
+            found = recognition.known
+            known.add(found)
+            read = partial(_read_again, path, directory, found.name, limits)
+            return Context(read, found.dockerfile, found.name, known=found)
+        context = find_dockerfile(read_archive(recognition, directory, limits), dockerfile, limits)
+        blocks = recognition.blocks()
+    if blocks is not None:
+        context.known = known.add(KnownContext(blocks, dockerfile, context.dockerfile, context.name))
+    return context
+
+
+def _read_again(path: str, directory: str, dockerfile: str, limits: ContextLimits) -> Tree:
+    """Return the files of a context that was kept at `path`, without those that are ignored."""
+    with open(path, "rb") as file:
+        return _without_ignored(read_archive(file, directory, limits), dockerfile)
 
 
 def read_archive(stream: Readable, directory: str, limits: ContextLimits) -> Tree:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imagewright.build.state import State
@@ -40,10 +40,19 @@ class Mounted:
 
 
 class Mounting:
-    """Makes the mounts of one build's RUN steps; `directory` is empty and the build's own. Thread-safe."""
+    """Makes the mounts of one build's RUN steps; `directory` is empty and the build's own. Thread-safe.
+
+    `context` returns the files of the build context.
+    """
 
     def __init__(
-        self, *, store: Store, context: Tree, directory: str, secrets: Mapping[str, bytes], agents: Mapping[str, str]
+        self,
+        *,
+        store: Store,
+        context: Callable[[], Tree],
+        directory: str,
+        secrets: Mapping[str, bytes],
+        agents: Mapping[str, str],
     ) -> None:
         self._store = store
         self._context = context
@@ -112,7 +121,7 @@ class Mounting:
 
     def _source(self, mount: RunMount, inputs: Sequence[State]) -> tuple[Tree, Node]:
         """Return the tree that `mount` shows something of, and what it shows."""
-        tree = self._context if mount.input is None else self._store.tree(inputs[mount.input].diff_ids)
+        tree = self._context() if mount.input is None else self._store.tree(inputs[mount.input].diff_ids)
         node = find(tree, resolve(tree, mount.flag.source))
         if node is None:
             raise InvalidInput(f'failed to compute cache key: "/{mount.flag.source.strip("/")}": not found')
@@ -121,7 +130,7 @@ class Mounting:
     def _bind(self, mount: RunMount, target: str, inputs: Sequence[State]) -> LayersMount:
         flag = mount.flag
         if mount.input is None:
-            source = resolve(self._context, flag.source)
+            source = resolve(self._context(), flag.source)
             lowers: tuple[str, ...] = (self._unpack_context(source),)
         else:
             source = flag.source
@@ -136,7 +145,7 @@ class Mounting:
             if path not in self._unpacked:
                 directory = self._scratch()
                 # What is sent belongs to nobody in particular: root, as with COPY.
-                unpack(_part(self._context, path, path, root_owned=True), directory, EMPTY)
+                unpack(_part(self._context(), path, path, root_owned=True), directory, EMPTY)
                 self._unpacked[path] = directory
             return self._unpacked[path]
 

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from imagewright.build.cache import cache_key, layer_content
+from imagewright.build.context import Context
 from imagewright.build.copying import Selection, select_files
 from imagewright.build.explanation import Explainer
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
+from imagewright.build.known_contexts import Taken
 from imagewright.build.mounting import Mounting
 from imagewright.build.permission import Permissions
 from imagewright.build.remains import Remains
@@ -31,7 +33,7 @@ from imagewright.events import (
     StepStarted,
     TriggersStarted,
 )
-from imagewright.filesystem import Layer, Tree, workdir_layer
+from imagewright.filesystem import Layer, workdir_layer
 from imagewright.oci import Digest, Platform, chain_id, describe_platform, encode_config, suits
 from imagewright.plan import (
     AddFiles,
@@ -82,7 +84,7 @@ class Steps:
         *,
         store: Store,
         runner: Runner,
-        context: Tree | None,
+        context: Context,
         mounting: Mounting,
         permissions: Permissions,
         settings: Settings,
@@ -107,6 +109,7 @@ class Steps:
         self._new_id = new_id
         self._explainer = Explainer(lambda: store.newest_records(_MOST_COMPARED))
         self._selections: dict[int, Selection] = {}
+        self._taken: dict[int, Taken] = {}
 
     def recall(self, node: Node, inputs: Sequence[State]) -> State | None:
         """Tell that `node` begins, and return its state if it starts a stage or is in the cache."""
@@ -201,9 +204,8 @@ class Steps:
 
     def _created_by(self, node: Node) -> str:
         """Return the text of the history entry of `node`, whose sources have been selected where it has some."""
-        if node.index not in self._selections:
-            return node.created_by
-        return node.created_by_with(self._selections[node.index].label)
+        taken = self._taken.get(node.index)
+        return node.created_by if taken is None else node.created_by_with(taken.label)
 
     def _leaves(self, node: Node, inputs: Sequence[State]) -> dict[str, str]:
         """Return all that the result of `node` depends on, by name.
@@ -220,14 +222,29 @@ class Steps:
             leaves |= {"platform": str(self._settings.platform), "network": self._network(node.op)}
             leaves |= self._mounting.leaves(node.op, inputs)
         if isinstance(node.op, CopyFiles | AddFiles):
-            leaves["source"] = str(self._select(node, node.op, inputs).digest)
+            leaves["source"] = str(self._take(node, node.op, inputs).digest)
         return leaves
+
+    def _take(self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State]) -> Taken:
+        """Return what `op` takes, without looking for it if it is known what that was in the same context before."""
+        taken = self._taken.get(node.index)
+        if taken is None:
+            # What ADD takes may be elsewhere.
+            known = self._context.known if isinstance(op, CopyFiles) and len(inputs) == 1 else None
+            taken = known.find(op) if known is not None and isinstance(op, CopyFiles) else None
+            if taken is None:
+                selection = self._select(node, op, inputs)
+                taken = Taken(selection.digest, selection.label)
+                if known is not None and isinstance(op, CopyFiles):
+                    known.remember(op, taken)
+            self._taken[node.index] = taken
+        return taken
 
     def _select(self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State]) -> Selection:
         if node.index not in self._selections:
             context = len(inputs) == 1
-            source = self._context if context else self._store.tree(inputs[1].diff_ids)
-            directory = self._scratch()
+            source = self._context.tree if context else self._store.tree(inputs[1].diff_ids)
+            directory = self._scratch() if op.documents else ""
             self._selections[node.index] = select_files(
                 op, source, context=context, directory=directory, now_ns=self._clock()
             )

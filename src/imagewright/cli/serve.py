@@ -1,5 +1,6 @@
 """`imagewright serve`."""
 
+import gc
 from collections.abc import Sequence
 
 import click
@@ -9,6 +10,10 @@ from imagewright.cli.options import DEFAULT_DATA_ROOT, DEFAULT_SOCKET, unix_sock
 from imagewright.cli.registry_options import RegistryOptions, registry_options
 
 __all__ = ["command"]
+
+# New containers after which Python looks for cycles of garbage: here there are hardly any, and looking through the
+# values of a context of 20,000 files again and again took a sixth of the time of copying it.
+_COLLECT_AFTER = (50_000, 20, 20)
 
 
 @click.command("serve")
@@ -75,6 +80,8 @@ def command(
     with Engine(data_root or DEFAULT_DATA_ROOT, runtime=runtime, registry=settings) as engine:
         limits = {"running": max_builds, "queued": max_queued}
         builds = BuildLimits(**{name: limit for name, limit in limits.items() if limit is not None})
+        gc.set_threshold(*_COLLECT_AFTER)
+        gc.freeze()  # what is here now stays
         serve(engine, hosts, experimental=experimental, builds=builds)
 
 

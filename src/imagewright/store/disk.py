@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from imagewright.errors import SystemFailure
 
-__all__ = ["move", "remove_tree", "sync_directory", "sync_filesystem", "translated", "write_file"]
+__all__ = ["move", "remove_tree", "sync_directory", "sync_filesystem", "translated", "write_file", "write_whole"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -29,6 +29,13 @@ def write_file(path: str, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_whole(fd: int, data: bytes) -> None:
+    """Write all of `data` to the descriptor `fd`, where it stands."""
+    written = os.write(fd, data)
+    while written < len(data):  # a signal or a full disk cut it short; the next try says which
+        written += os.write(fd, memoryview(data)[written:])
 
 
 def sync_directory(path: str) -> None:

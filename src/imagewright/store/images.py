@@ -35,8 +35,12 @@ class Images:
         there are references. Raises
         `NotFound` if a layer or the parent is missing, and `InvalidInput` if `data` is no configuration.
         """
-        config = parse_config(data)
         image = Digest.of(data)
+        if not references and self._is_known(image, parent):
+            # So it is with every step of a build that is in the cache: no reason to write anything now.
+            self._summaries.uses.note(image, write=False)
+            return image
+        config = parse_config(data)
         created_ns = parse_time(config.created) if config.created else 0
         with self._summaries.changing(durable=bool(references)) as change:
             connection = change.connection
@@ -52,6 +56,11 @@ class Images:
             for reference in references:
                 change.touched.update(self._name(connection, image, reference, stamp=stamp))
         return image
+
+    def _is_known(self, image: Digest, parent: Digest | None) -> bool:
+        """Whether the image is here, and has a parent if it is to have one."""
+        entry = self._summaries.catalogue.find_entry(image)
+        return entry is not None and (parent is None or entry.summary.parent is not None)
 
     def _insert(self, connection: Connection, image: Digest, data: bytes, config: ImageConfig, created_ns: int) -> None:
         diff_ids = config.diff_ids

@@ -2,30 +2,38 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select
 
 from imagewright.archive import (
+    OWN_TAR,
+    Follower,
     Readable,
     Spool,
-    Writable,
     decode_index,
     decompress,
     encode_index,
     layer_size,
-    read_entries,
     read_layer,
     write_layer,
 )
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Corrupt, NotFound
-from imagewright.filesystem import Change, Directory, Extent, File, Layer, Put
+from imagewright.filesystem import Change, Content, Directory, Extent, File, Layer, Put
 from imagewright.oci import Digest, chain_id
 from imagewright.store import schema
 from imagewright.store.database import Database
-from imagewright.store.disk import move, remove_tree, sync_directory, sync_filesystem, translated, write_file
+from imagewright.store.disk import (
+    move,
+    remove_tree,
+    sync_directory,
+    sync_filesystem,
+    translated,
+    write_file,
+    write_whole,
+)
 from imagewright.store.layout import Layout
 from imagewright.store.leases import Leases
 from imagewright.store.memory import Recent
@@ -61,7 +69,7 @@ class Layers:
         self._layout = layout
         self._database = database
         self._leases = leases
-        self._values: Recent[Digest, Layer] = Recent(_REMEMBERED_CHANGES)
+        self._values: Recent[Digest, Layer | _Unplaced] = Recent(_REMEMBERED_CHANGES)
         with database.read() as connection:
             self._facts = load_facts(connection)
 
@@ -85,24 +93,26 @@ class Layers:
                 data = file.read()
             layer = decode_index(data, lambda name: self._layout.locate(diff_id, name))
             self._remember(diff_id, layer)
+        elif isinstance(layer, _Unplaced):
+            layer = layer.place(self._layout.blob(diff_id))
+            self._remember(diff_id, layer)
         return layer
 
     def add(self, layer: Layer, cancellation: Cancellation | None = None) -> Digest:
         """Keep `layer` as its canonical tar, and return its diff_id; the extents of `layer` are not needed after."""
         with self._layout.scratch() as scratch, translated("cannot write a layer"):
-            path = f"{scratch}/tar"
-            with open(path, "xb") as file:
-                out = _Counted(file, cancellation)
-                diff_id = write_layer(layer, out)
-                file.flush()
+            offsets: dict[int, int] = {}
+            with open(f"{scratch}/tar", "xb", buffering=0) as file:
+                # What the disk takes, it takes beside the composing.
+                with Follower(lambda data: write_whole(file.fileno(), data)) as writer:
+                    out = _Counted(writer.feed, cancellation)
+                    diff_id = write_layer(layer, out, place=lambda node, offset: offsets.setdefault(id(node), offset))
                 if not self.has(diff_id):
                     os.fsync(file.fileno())
             if not self.has(diff_id):
                 facts = LayerFacts("tar", layer_size(layer), out.size, _is_complete(layer))
-                blob = self._layout.blob(diff_id)
-                placed = _placed(layer, _offsets(path), blob)
-                self._register(diff_id, placed, facts, scratch, {blob: "tar"}.__getitem__)
-                self._remember(diff_id, placed)
+                self._register(diff_id, encode_index(layer, offsets), facts, scratch)
+                self._remember(diff_id, _Unplaced(layer, offsets))
         return diff_id
 
     def add_directory(
@@ -112,7 +122,7 @@ class Layers:
 
         The directory has all the contents of `layer`. It is moved, and is gone if the layer was known already.
         """
-        out = _Counted(None, cancellation)
+        out = _Counted(_drop, cancellation)
         diff_id = write_layer(layer, out)
         if self.has(diff_id):
             with translated("cannot remove a directory"):
@@ -123,7 +133,8 @@ class Layers:
             os.rename(directory, f"{scratch}/layer/fs")
             size = layer_size(layer)
             facts = LayerFacts("directory", size, out.size, _is_complete(layer), chain_id(below))
-            self._register(diff_id, layer, facts, scratch, lambda path: f"fs/{_below(path, directory)}")
+            index = encode_index(layer, lambda path: f"fs/{_below(path, directory)}")
+            self._register(diff_id, index, facts, scratch)
         return diff_id
 
     def add_stream(self, stream: Readable, diff_id: Digest | None) -> Digest:
@@ -141,11 +152,11 @@ class Layers:
                     raise Corrupt(f"layer {diff_id} has the digest {found}")
                 spool.sync()
                 facts = LayerFacts("tar", layer_size(layer), spool.size, _is_complete(layer))
-                names = {spool.path: "tar", spool.sparse_path: "sparse"}
+                names = {spool.path: OWN_TAR, spool.sparse_path: "sparse"}
                 if spool.sparse:
                     os.mkdir(f"{scratch}/layer", 0o700)
                     os.rename(spool.sparse_path, f"{scratch}/layer/sparse")
-            self._register(found, layer, facts, scratch, names.__getitem__)
+            self._register(found, encode_index(layer, names.__getitem__), facts, scratch)
         return found
 
     def remove(self, diff_ids: Iterable[Digest], connection: Connection) -> list[Digest]:
@@ -176,13 +187,11 @@ class Layers:
         finally:
             self._leases.acquit(condemned)
 
-    def _register(
-        self, diff_id: Digest, layer: Layer, facts: LayerFacts, scratch: str, rename: Callable[[str], str]
-    ) -> None:
-        """Move `scratch`/tar and `scratch`/layer to their places, and tell the database."""
+    def _register(self, diff_id: Digest, index: bytes, facts: LayerFacts, scratch: str) -> None:
+        """Move `scratch`/tar and `scratch`/layer to their places, with `index` in the latter, and tell the database."""
         directory = f"{scratch}/layer"
         os.makedirs(directory, 0o700, exist_ok=True)
-        write_file(f"{directory}/index", encode_index(layer, rename))
+        write_file(f"{directory}/index", index)
         if facts.form == "directory":
             sync_filesystem(directory)
         sync_directory(directory)
@@ -193,7 +202,7 @@ class Layers:
             # Whoever removes layers excludes others too: from here on it sees the lease.
             self._leases.keep(diff_id)
 
-    def _remember(self, diff_id: Digest, layer: Layer) -> None:
+    def _remember(self, diff_id: Digest, layer: "Layer | _Unplaced") -> None:
         self._values.put(diff_id, layer, len(layer.changes) + 1)
 
     def _put_in_place(self, diff_id: Digest, facts: LayerFacts, scratch: str) -> None:
@@ -214,10 +223,10 @@ class Layers:
 
 
 class _Counted:
-    """Counts what is written, and hands it on if there is somewhere to; `write` raises `Cancelled`."""
+    """Counts what is written, and hands it on to `keep`; `write` raises `Cancelled`."""
 
-    def __init__(self, out: Writable | None, cancellation: Cancellation | None) -> None:
-        self._out = out
+    def __init__(self, keep: Callable[[bytes], None], cancellation: Cancellation | None) -> None:
+        self._keep = keep
         self._cancellation = cancellation
         self.size = 0
 
@@ -225,8 +234,11 @@ class _Counted:
         if self._cancellation is not None:
             self._cancellation.check()
         self.size += len(data)
-        if self._out is not None:
-            self._out.write(data)
+        self._keep(data)
+
+
+def _drop(_data: bytes) -> None:
+    """Keep nothing."""
 
 
 def _is_complete(layer: Layer) -> bool:
@@ -246,27 +258,40 @@ def _below(path: str, directory: str) -> str:
     return path[len(directory) + 1 :]
 
 
-def _offsets(path: str) -> dict[str, int]:
-    """Return where in the tar at `path` the content of each regular file begins."""
-    with open(path, "rb") as file:
-        return {entry.path: entry.offset for entry in read_entries(file) if entry.kind == "file"}
+@dataclass(frozen=True, slots=True)
+class _Unplaced:
+    """A layer whose bytes are in its tar, at `offsets` by the ids of its nodes, not yet where its extents say.
+
+    Most layers that a build makes are never looked at again.
+    """
+
+    layer: Layer
+    offsets: Mapping[int, int]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return self.layer.changes
+
+    def place(self, path: str) -> Layer:
+        """Return the layer with its contents in the file `path`."""
+        nodes: dict[int, File] = {}
+        changes: list[Change] = []
+        for change in self.layer.changes:
+            if isinstance(change, Put) and isinstance(change.node, File):
+                node = nodes.get(id(change.node))
+                if node is None:
+                    node = nodes[id(change.node)] = _moved(change.node, Extent(path, self.offsets[id(change.node)]))
+                changes.append(Put(change.path, node))
+            else:
+                changes.append(change)
+        return Layer(tuple(changes))
 
 
-def _placed(layer: Layer, offsets: Mapping[str, int], path: str) -> Layer:
-    """Return `layer` with its contents in the file `path`, each at the offset that `offsets` has for its name."""
-    nodes: dict[int, File] = {}
-    changes: list[Change] = []
-    for change in layer.changes:
-        if isinstance(change, Put) and isinstance(change.node, File):
-            node = nodes.get(id(change.node))
-            if node is None:
-                extent = Extent(path, offsets[change.path])
-                node = replace(change.node, content=replace(change.node.content, extent=extent))
-                nodes[id(change.node)] = node
-            changes.append(Put(change.path, node))
-        else:
-            changes.append(change)
-    return Layer(tuple(changes))
+def _moved(file: File, extent: Extent) -> File:
+    """Return `file` with its bytes at `extent`."""
+    content = Content(file.content.digest, file.content.size, extent)
+    mode, uid, gid, mtime_ns = file.mode, file.uid, file.gid, file.mtime_ns
+    return File(mode=mode, uid=uid, gid=gid, mtime_ns=mtime_ns, xattrs=file.xattrs, content=content)
 
 
 def forget_layer(connection: Connection, diff_id: Digest) -> None:

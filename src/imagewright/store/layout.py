@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from imagewright.archive import OWN_TAR
 from imagewright.oci import Digest
 from imagewright.store.disk import remove_tree, sync_directory, translated
 
 __all__ = ["Layout"]
 
-_TAR = "tar"
 _FS = "fs"
 _UNPACKED = "unpacked-"
 _COMPRESSED = "blob-"
@@ -129,7 +129,7 @@ class Layout:
 
     def locate(self, diff_id: Digest, name: str) -> str:
         """Return the path for the `name` that a layer's index has for the place of some bytes."""
-        return self.blob(diff_id) if name == _TAR else f"{self.layer(diff_id)}/{name}"
+        return self.blob(diff_id) if name == OWN_TAR else f"{self.layer(diff_id)}/{name}"
 
     def make(self) -> None:
         """Make the directories that are missing, readable by their owner alone."""

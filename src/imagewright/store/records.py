@@ -1,6 +1,6 @@
 """What steps came to: the build cache."""
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.dialects import sqlite
 
 from imagewright.oci import Digest
@@ -10,6 +10,9 @@ from imagewright.store.layers import Layers
 from imagewright.store.values import Record
 
 __all__ = ["Records"]
+
+# Made once: putting it together takes longer than finding the row, and every step of a build looks.
+_BY_KEY = select(schema.records).where(schema.records.c.key == bindparam("wanted"))
 
 
 class Records:
@@ -24,9 +27,8 @@ class Records:
 
     def find(self, key: Digest) -> Record | None:
         """Return the record under `key`."""
-        table = schema.records
         with self._database.read() as connection:
-            row = connection.execute(select(table).where(table.c.key == key)).first()
+            row = connection.execute(_BY_KEY, {"wanted": key}).first()
         if row is None or (row.diff_id is not None and not self._layers.has(row.diff_id)):
             return None
         return _record(row)

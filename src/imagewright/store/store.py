@@ -145,6 +145,7 @@ class Store:
 
     def flush(self) -> None:
         """Return once everything stored so far survives a power cut."""
+        self._summaries.uses.flush()
         with self._database.write(durable=True):
             pass
 

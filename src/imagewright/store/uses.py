@@ -30,13 +30,18 @@ class Uses:
         self._lock = threading.Lock()
         self._pending: dict[Digest, int] = {}
 
-    def note(self, image: Digest) -> None:
-        """Say that `image` is being used; nothing happens if it was less than a minute ago, or is not here."""
+    def note(self, image: Digest, *, write: bool = True) -> None:
+        """Say that `image` is being used; nothing happens if it was less than a minute ago, or is not here.
+
+        Without `write` the database hears of it with the next `flush`, so that many are written at once.
+        """
         now_ns = self._clock()
         if not self._catalogue.note_use(image, now_ns, apart_ns=_MINUTE_NS):
             return
         with self._lock:
             self._pending[image] = now_ns
+        if not write:
+            return
         # Whoever writes now takes it along at the next use: it must not be waited for.
         if self._database.try_exclusive():
             try:

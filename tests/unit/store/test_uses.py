@@ -20,12 +20,14 @@ def test_adding_and_tagging_are_uses(seed: Seed, store: Store) -> None:
     seed.now_ns += SECOND
     store.tag(image, Reference.parse("y:1"))
     assert last_used(store, image) == seed.now_ns
-    seed.now_ns += SECOND
+    seed.now_ns += MINUTE
     assert seed.image(text="x", created_ns=0) != image
     before = store.generation
     store.add_image(store.get_image(image).config_bytes)
     assert last_used(store, image) == seed.now_ns
     assert store.generation == before
+    store.flush()
+    assert last_used(seed.reopen(), image) == seed.now_ns
 
 
 def test_uses_are_noted_once_a_minute_and_kept(seed: Seed, store: Store) -> None:
