@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from imagewright.reference import Reference
 from support.builder import Content, context
 
 __all__ = ["Entry", "Log", "build", "cgroups", "flatten", "leftovers", "processes", "reference", "saved"]
+
+_REMOVAL_SECONDS = 20.0
 
 
 @dataclass
@@ -148,6 +151,7 @@ def _apply(layer: bytes, files: dict[str, tuple[tarfile.TarInfo, bytes, int]], n
 
 def leftovers(data_root: str) -> list[str]:
     """Return what of an idle engine at `data_root` should not be there: mounts, temporary files, processes, cgroups."""
+    _wait_for_removals(os.path.join(data_root, "trash"))
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
     own = str(os.getpid())
     return [
@@ -155,12 +159,19 @@ def leftovers(data_root: str) -> list[str]:
         # A walk goes on where something vanishes meanwhile.
         *(
             os.path.join(directory, name)
-            for top in ("ingest", "run")
+            for top in ("ingest", "run", "trash")
             for directory, _, names in os.walk(os.path.join(data_root, top))
             for name in names
         ),
         *(line for line in processes() if data_root in line and line.split()[0] != own and " serve " not in line),
     ]
+
+
+def _wait_for_removals(trash: str) -> None:
+    """Wait until everything is removed that is on its way, if it comes to that."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while os.path.isdir(trash) and os.listdir(trash) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def cgroups(data_root: str) -> list[str]:

@@ -37,6 +37,8 @@ __all__ = ["Builder"]
 
 # Events of steps that wait for their turn are kept in memory up to this many bytes a step, then in a file.
 _HELD_BACK = 1 << 20
+# More than there are processors: most of what a step does is waiting, for a process or for the disk.
+_WORKERS = max(8, 2 * (os.cpu_count() or 1))
 
 
 class Builder:
@@ -118,7 +120,7 @@ class Builder:
             )
             more = bases.advance(compilation.batches())
             try:
-                states = solve((), steps, workers=os.cpu_count() or 1, cancellation=cancellation, more=more)
+                states = solve((), steps, workers=_WORKERS, cancellation=cancellation, more=more)
             finally:
                 transcript.close()
             cancellation.check()

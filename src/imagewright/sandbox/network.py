@@ -51,18 +51,19 @@ _NLMSG_ERROR = 2
 class SlirpNetwork:
     """A namespace and the slirp4netns that serves it, until `close`.
 
-    `environment` is that of the process, `log` a file that is made for what it says. The constructor does not wait for
-    the process: call `wait_ready` before anybody uses the network. Raises `SystemFailure`. The process ends by itself
-    when this process dies, however it dies.
+    `environment` is that of the process. The constructor does not wait for the process: call `wait_ready` before
+    anybody uses the network. Raises `SystemFailure`. The process ends by itself when this process dies, however it
+    dies. There is nothing of it on the disk.
 
     `close` does not wait either: the kernel needs tens of milliseconds to take the interface away, which nobody else
     needs to spend. `join` does.
     """
 
-    def __init__(self, environment: dict[str, str], log: str) -> None:
-        self._log = log
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._log = -1
         self._namespace = -1
         self._ready = -1
+        self._can_be_used = False
         self._exit = -1
         self._process: subprocess.Popen[bytes] | None = None
         self._end: threading.Thread | None = None
@@ -82,7 +83,7 @@ class SlirpNetwork:
         self._ready, ready = os.pipe()
         leave, self._exit = os.pipe()
         # Not a pipe: nobody reads it while the process runs.
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._log = os.memfd_create("imagewright-slirp4netns", os.MFD_CLOEXEC)
         try:
             self._process = subprocess.Popen(
                 [
@@ -99,7 +100,7 @@ class SlirpNetwork:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=log,
+                stderr=self._log,
                 env=environment,
                 pass_fds=(ready, leave, self._namespace),
                 start_new_session=True,
@@ -111,20 +112,33 @@ class SlirpNetwork:
         except OSError as error:
             raise SystemFailure(f"slirp4netns cannot be started: {error.strerror}") from error
         finally:
-            for descriptor in (ready, leave, log):
+            for descriptor in (ready, leave):
                 os.close(descriptor)
 
-    def wait_ready(self) -> None:
-        """Wait until the network can be used; raise `SystemFailure` if it never can."""
-        readable, _, _ = select.select([self._ready], [], [], _START_TIMEOUT)
-        if readable and os.read(self._ready, 1):
+    def wait_ready(self, stop: int = -1) -> None:
+        """Wait until the network can be used; raise `SystemFailure` if it never can.
+
+        Returns too when the descriptor `stop`, if one is given, can be read: whoever has that knows what to do.
+        """
+        if self._can_be_used:
             return
-        raise SystemFailure(f"slirp4netns does not work: {self._last_words() or 'it gave no reason'}")
+        waited = [self._ready] if stop < 0 else [self._ready, stop]
+        poll = select.poll()
+        for descriptor in waited:
+            poll.register(descriptor, select.POLLIN)
+        events = [descriptor for descriptor, _ in poll.poll(_START_TIMEOUT * 1000)]
+        if self._ready in events and os.read(self._ready, 1):
+            self._can_be_used = True
+        elif stop not in events:
+            raise SystemFailure(f"slirp4netns does not work: {self._last_words() or 'it gave no reason'}")
 
     def _last_words(self) -> str:
-        with open(self._log, encoding="utf-8", errors="replace") as file:
-            lines = file.read(1 << 16).strip().splitlines()
+        lines = os.pread(self._log, 1 << 16, 0).decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+    def usable(self) -> bool:
+        """Tell whether the network was ready once, and its process still runs."""
+        return self._can_be_used and self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
         """Kill the process and let the namespace go; idempotent."""
@@ -133,7 +147,7 @@ class SlirpNetwork:
             process.kill()
             self._end = threading.Thread(target=_reap, args=(process,), name="imagewright-slirp4netns")
             self._end.start()
-        for name in ("_namespace", "_ready", "_exit"):
+        for name in ("_namespace", "_ready", "_exit", "_log"):
             descriptor = getattr(self, name)
             if descriptor >= 0:
                 os.close(descriptor)

@@ -20,7 +20,7 @@ from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
 from imagewright.sandbox.limits import clean_parent, possible_limits
 from imagewright.sandbox.mounting import check_mounts, make_private, make_targets, prepare_mounts
-from imagewright.sandbox.network import SlirpNetwork
+from imagewright.sandbox.network_pool import NetworkPool
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
@@ -47,7 +47,7 @@ class Sandbox:
         # a group for all of them, which nobody could remove while another engine is making its own in it.
         self._cgroup_prefix = f"/imagewright-{sha256(os.fsencode(self._state_root)).hexdigest()[:12]}-"
         self._hierarchies: Hierarchies | None = None
-        self._ending: list[SlirpNetwork] = []
+        self._networks = NetworkPool(self._environment)
         self._keeping: dict[str, bool] = {}
         self._lock = threading.Lock()
 
@@ -74,7 +74,7 @@ class Sandbox:
                 cgroup = stack.enter_context(self._cgroup(request))
                 network = None
                 if request.network == "default":
-                    network = stack.enter_context(self._network(bundle))
+                    network = stack.enter_context(self._networks.take())
                 give_root_metadata(request.upper, request.lowers, request.root)
                 bundle.write(request, cgroup=cgroup)
                 container = Container(bundle, self._find_hierarchies(), cgroup, stop)
@@ -89,7 +89,7 @@ class Sandbox:
                     mount_overlay(bundle.links, bundle.rootfs, lowers, request.upper, work)
                     check_working_directory(bundle.rootfs, cwd)
                     if network is not None:
-                        network.wait_ready()
+                        network.wait_ready(stop.descriptor)
 
                 limit = request.limits.memory
                 keep = limit > 0 and self._keeps_cgroups(runtime)
@@ -142,15 +142,6 @@ class Sandbox:
         finally:
             self._find_hierarchies().remove(cgroup)
 
-    @contextlib.contextmanager
-    def _network(self, bundle: Bundle) -> Iterator[SlirpNetwork]:
-        with SlirpNetwork(self._environment, f"{bundle.directory}/network.log") as network:
-            try:
-                yield network
-            finally:
-                with self._lock:
-                    self._ending = [ending for ending in self._ending if ending.alive()] + [network]
-
     def _find_hierarchies(self) -> Hierarchies:
         if self._hierarchies is None:
             self._hierarchies = find_hierarchies()
@@ -196,11 +187,8 @@ class Sandbox:
             return self._runtime or "runc"
 
     def close(self) -> None:
-        """Wait for the network helpers that are ending; no `run` may be under way. Idempotent."""
-        with self._lock:
-            ending, self._ending = self._ending, []
-        for network in ending:
-            network.join()
+        """End the network helpers and wait for them; no `run` may be under way. Idempotent."""
+        self._networks.close()
 
     def __enter__(self) -> Self:
         return self

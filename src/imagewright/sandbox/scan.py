@@ -141,8 +141,9 @@ class Scan:
 
     def _hash(self, descriptor: int, expected: int) -> tuple[Digest, int]:
         if expected < _PIECE:
-            data = os.read(descriptor, _PIECE)
-            if len(data) < _PIECE:
+            # One byte more than there should be tells the end; asking for much more costs memory that is given back.
+            data = os.read(descriptor, expected + 1)
+            if len(data) <= expected:
                 return Digest(sha256(data).hexdigest()), len(data)
             os.lseek(descriptor, 0, os.SEEK_SET)
         digest, size, view = sha256(), 0, memoryview(self._buffer)

@@ -4,12 +4,21 @@ import ctypes
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 from imagewright.errors import SystemFailure
 
-__all__ = ["move", "remove_tree", "sync_directory", "sync_filesystem", "translated", "write_file", "write_whole"]
+__all__ = [
+    "move",
+    "removal",
+    "remove_tree",
+    "sync_directory",
+    "sync_filesystem",
+    "translated",
+    "write_file",
+    "write_whole",
+]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -72,6 +81,15 @@ def remove_tree(path: str) -> None:
 
     Directories are moved up beside `path` before they are emptied, so that neither depth nor long paths matter.
     """
+    for _ in removal(path):
+        pass
+
+
+def removal(path: str) -> Generator[None, None, None]:
+    """Do what `remove_tree` does piece by piece: yield about once for each file or directory that is gone.
+
+    What is left when the generator is closed is `path`, or begins with its name and is beside it.
+    """
     parent, name = os.path.split(path)
     fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -84,23 +102,29 @@ def remove_tree(path: str) -> None:
         while pending:
             directory = pending.pop()
             for inner in _empty(directory, fd):
-                count += 1
-                lifted = f"{lifting}.{count}"
-                os.rename(f"{directory}/{inner}", lifted, src_dir_fd=fd, dst_dir_fd=fd)
-                pending.append(lifted)
+                if inner:
+                    count += 1
+                    lifted = f"{lifting}.{count}"
+                    os.rename(f"{directory}/{inner}", lifted, src_dir_fd=fd, dst_dir_fd=fd)
+                    pending.append(lifted)
+                yield
             os.rmdir(directory, dir_fd=fd)
     finally:
         os.close(fd)
 
 
-def _empty(directory: str, parent_fd: int) -> list[str]:
-    """Unlink what is no directory in `directory`, or an empty one; return the names of the directories left."""
+def _empty(directory: str, parent_fd: int) -> Iterator[str]:
+    """Unlink what is no directory in `directory`, or an empty one; yield the name of each that is left, "" for others.
+
+    Whoever takes a name moves it away.
+    """
     if os.geteuid() != 0:
         # Only root empties a directory that forbids it.
         os.chmod(directory, stat.S_IRWXU, dir_fd=parent_fd)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent_fd)
     try:
-        return [name for name in os.listdir(fd) if _unlink(name, fd)]
+        for name in os.listdir(fd):
+            yield name if _unlink(name, fd) else ""
     finally:
         os.close(fd)
 

@@ -1,8 +1,10 @@
 """Layers: adding them, and what is known of them."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select
@@ -41,6 +43,8 @@ from imagewright.store.memory import Recent
 __all__ = ["LayerFacts", "Layers", "forget_layer", "load_facts"]
 
 _REMEMBERED_CHANGES = 200_000
+# From so many bytes on, the disk is set to work while the digest is computed.
+_WORTH_A_THREAD = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +127,16 @@ class Layers:
         The directory has all the contents of `layer`. It is moved, and is gone if the layer was known already.
         """
         out = _Counted(_drop, cancellation)
-        diff_id = write_layer(layer, out)
+        size = layer_size(layer)
+        with _written_back(directory) if size >= _WORTH_A_THREAD else nullcontext():
+            diff_id = write_layer(layer, out)
         if self.has(diff_id):
             with translated("cannot remove a directory"):
-                remove_tree(directory)
+                self._layout.trash.throw(directory)
             return diff_id
         with self._layout.scratch() as scratch, translated("cannot keep a layer"):
             os.mkdir(f"{scratch}/layer", 0o700)
             os.rename(directory, f"{scratch}/layer/fs")
-            size = layer_size(layer)
             facts = LayerFacts("directory", size, out.size, _is_complete(layer), chain_id(below))
             index = encode_index(layer, lambda path: f"fs/{_below(path, directory)}")
             self._register(diff_id, index, facts, scratch)
@@ -220,6 +225,25 @@ class Layers:
                 "below": facts.below,
             }
             connection.execute(insert(schema.layers).values(row))
+
+
+@contextmanager
+def _written_back(directory: str) -> Iterator[None]:
+    """Have the disk take, beside what is done in this context, what was written on the filesystem of `directory`.
+
+    Syncing it afterwards, which tells of errors, then waits for little.
+    """
+
+    def sync() -> None:
+        with suppress(OSError):
+            sync_filesystem(directory)
+
+    thread = Thread(target=sync, name="imagewright-writeback")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 class _Counted:

@@ -4,11 +4,12 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imagewright.archive import OWN_TAR
 from imagewright.oci import Digest
-from imagewright.store.disk import remove_tree, sync_directory, translated
+from imagewright.store.disk import sync_directory, translated
+from imagewright.store.trash import Trash
 
 __all__ = ["Layout"]
 
@@ -34,17 +35,20 @@ class Layout:
         logs/CONTAINER              what the process of a container printed
         caches/                     the directories of cache mounts
         ingest/                     what is not finished; emptied at start
+        trash/                      what is no longer needed and not removed yet
     """
 
     root: str
     boot: str
     """Names the time since the machine was started: what is not written to the disk on purpose lasts as long."""
+    trash: Trash = field(compare=False, repr=False)
+    """Removes what is no longer needed, without anybody waiting for it."""
 
     @classmethod
     def at(cls, root: str) -> "Layout":
         """Return the layout below `root`; raise `OSError` where the kernel does not say when it was started."""
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return cls(root, file.read().strip().replace("-", ""))
+            return cls(root, file.read().strip().replace("-", ""), Trash(f"{root}/trash"))
 
     @property
     def lock(self) -> str:
@@ -133,7 +137,8 @@ class Layout:
 
     def make(self) -> None:
         """Make the directories that are missing, readable by their owner alone."""
-        for directory in (self.root, f"{self.root}/blobs", self.blobs, self.layers, self.logs, self.ingest):
+        blobs, trash = f"{self.root}/blobs", self.trash.directory
+        for directory in (self.root, blobs, self.blobs, self.layers, self.logs, self.ingest, trash):
             try:
                 os.mkdir(directory, 0o700)
             except FileExistsError:
@@ -142,7 +147,10 @@ class Layout:
 
     @contextmanager
     def scratch(self) -> Iterator[str]:
-        """Make a private directory in `ingest/`, give its path, and remove it with all that is in it at the end."""
+        """Make a private directory in `ingest/`, give its path, and take it away with all that is in it at the end.
+
+        Where that is much, it is removed later.
+        """
         path = f"{self.ingest}/{secrets.token_hex(8)}"
         with translated("cannot make a temporary directory"):
             os.mkdir(path, 0o700)
@@ -150,4 +158,4 @@ class Layout:
             yield path
         finally:
             with translated("cannot remove a temporary directory"):
-                remove_tree(path)
+                self.trash.throw(path)

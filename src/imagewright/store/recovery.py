@@ -9,7 +9,7 @@ from sqlalchemy.dialects import sqlite
 from imagewright.oci import Digest
 from imagewright.store import schema
 from imagewright.store.database import Database
-from imagewright.store.disk import remove_tree, translated
+from imagewright.store.disk import translated
 from imagewright.store.layers import LayerFacts, forget_layer, load_facts
 from imagewright.store.layout import Layout
 from imagewright.store.sharing import recount
@@ -25,7 +25,8 @@ def recover(layout: Layout, database: Database) -> tuple[str, ...]:
     words for the log. Layers that neither an image nor a container holds go, too: the leases on them are gone.
     """
     with translated("cannot look through the data root"):
-        _empty(layout.ingest)
+        layout.trash.sweep()
+        _remove_strangers(layout, layout.ingest, set())
         with database.write(durable=True) as connection:
             facts = load_facts(connection)
             lost = {diff_id for diff_id, known in facts.items() if not _is_whole(layout, diff_id, known)}
@@ -35,17 +36,19 @@ def recover(layout: Layout, database: Database) -> tuple[str, ...]:
                 facts.pop(diff_id, None)
             compressed = _check_compressed(connection, layout)
             restarted = _note_boot(connection, layout.boot)
-        _remove_strangers(layout.layers, {diff_id.encoded for diff_id in facts})
-        _remove_strangers(layout.blobs, {diff_id.encoded for diff_id, known in facts.items() if known.form == "tar"})
+        _remove_strangers(layout, layout.layers, {diff_id.encoded for diff_id in facts})
+        _remove_strangers(
+            layout, layout.blobs, {diff_id.encoded for diff_id, known in facts.items() if known.form == "tar"}
+        )
         with database.read() as connection:
-            _remove_strangers(layout.logs, set(connection.scalars(select(schema.containers.c.id))))
+            _remove_strangers(layout, layout.logs, set(connection.scalars(select(schema.containers.c.id))))
         for diff_id in facts:
             for digest in layout.list_compressed(diff_id):
                 if digest not in compressed:
-                    remove_tree(layout.compressed(diff_id, digest))
+                    layout.trash.throw(layout.compressed(diff_id, digest))
         for diff_id in facts if restarted else ():
             for path in layout.stale(diff_id):
-                remove_tree(path)
+                layout.trash.throw(path)
     return report
 
 
@@ -114,14 +117,7 @@ def _note_boot(connection: Connection, boot: str) -> bool:
     return before != now
 
 
-def _empty(directory: str) -> None:
-    # Removing a tree moves directories up beside it, so that there may be more than were listed.
-    while names := os.listdir(directory):
-        for name in names:
-            remove_tree(f"{directory}/{name}")
-
-
-def _remove_strangers(directory: str, known: set[str]) -> None:
+def _remove_strangers(layout: Layout, directory: str, known: set[str]) -> None:
     for name in os.listdir(directory):
         if name not in known:
-            remove_tree(f"{directory}/{name}")
+            layout.trash.throw(f"{directory}/{name}")

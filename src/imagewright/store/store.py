@@ -118,6 +118,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        self._layout.trash.close()
         self._summaries.uses.flush()
         self._database.close()
         self._lock.close()
