@@ -45,7 +45,7 @@ def _is_told_by_text(op: Op, network: Network) -> bool:
         case CopyFiles():
             return op.chmod is None and not op.parents
         case AddFiles():
-            return op.chmod is None and op.unpack
+            return op.chmod is None and op.unpack is None
         case Configure() | MakeDirectory():
             return True
     return False

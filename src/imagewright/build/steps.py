@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
+from imagewright.build.downloading import Downloads, Fetched
 from imagewright.build.explanation import Explainer
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
@@ -25,6 +26,7 @@ from imagewright.events import (
     ContainerRemoved,
     ContainerStarted,
     Event,
+    Output,
     Reporter,
     StageFinished,
     StepFinished,
@@ -43,6 +45,7 @@ from imagewright.plan import (
     MakeDirectory,
     Node,
     Op,
+    Remote,
     RunCommand,
     Scratch,
     Step,
@@ -54,6 +57,15 @@ __all__ = ["Settings", "Steps"]
 
 # A miss is explained by the newest results: what is older is not what anybody expects to find.
 _MOST_COMPARED = 5000
+
+
+def _cannot_fetch(source: Remote) -> Fetched:
+    raise AssertionError(source)
+
+
+def _fetches(op: Op) -> bool:
+    """Return whether `op` has sources that are elsewhere."""
+    return isinstance(op, AddFiles) and any(isinstance(source, Remote) for source in op.sources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +95,7 @@ class Steps:
         store: Store,
         runner: Runner,
         context: Tree | None,
+        downloads: Downloads,
         mounting: Mounting,
         permissions: Permissions,
         settings: Settings,
@@ -96,6 +109,7 @@ class Steps:
         self._store = store
         self._runner = runner
         self._context = context
+        self._downloads = downloads
         self._mounting = mounting
         self._permissions = permissions
         self._settings = settings
@@ -115,6 +129,8 @@ class Steps:
             report(StepStarted(node.step.number, node.step.total, node.step.text))
         with _blaming(node):
             state = self._begin(node, inputs)
+            if _fetches(node.op):
+                return None  # what comes is known only once it is here
             if state is None and isinstance(node.op, Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand):
                 state = self._cached(node, inputs, report)
         return state if state is None else self._finish(node, state)
@@ -124,8 +140,23 @@ class Steps:
         report = self._transcript.reporter(node.index)
         cancellation.check()
         with _blaming(node):
-            record = self._share(node, inputs, report, cancellation)
-        return self._finish(node, self._commit(node, inputs[0], record))
+            state = self._fetch(node, inputs, report, cancellation) if _fetches(node.op) else None
+            if state is None:
+                record = self._share(node, inputs, report, cancellation)
+                state = self._commit(node, inputs[0], record)
+        return self._finish(node, state)
+
+    def _fetch(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> State | None:
+        """Bring here what `node` adds from elsewhere; return the state after it if it is in the cache then."""
+
+        def fetch(source: Remote) -> Fetched:
+            fetched = self._downloads.fetch(source, report, cancellation)
+            report(Output("stdout", b"\n"))
+            return fetched
+
+        if isinstance(node.op, AddFiles):
+            self._select(node, node.op, inputs, fetch)
+        return self._cached(node, inputs, report)
 
     def _share(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> Record:
         """Carry out `node` and record what came of it, or take over what a build at the same time makes of it."""
@@ -223,13 +254,19 @@ class Steps:
             leaves["source"] = str(self._select(node, node.op, inputs).digest)
         return leaves
 
-    def _select(self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State]) -> Selection:
+    def _select(
+        self,
+        node: Node,
+        op: CopyFiles | AddFiles,
+        inputs: Sequence[State],
+        fetch: Callable[[Remote], Fetched] = _cannot_fetch,
+    ) -> Selection:
         if node.index not in self._selections:
             context = len(inputs) == 1
             source = self._context if context else self._store.tree(inputs[1].diff_ids)
             directory = self._scratch()
             self._selections[node.index] = select_files(
-                op, source, context=context, directory=directory, now_ns=self._clock()
+                op, source, context=context, directory=directory, now_ns=self._clock(), fetch=fetch
             )
         return self._selections[node.index]
 

@@ -25,6 +25,7 @@ __all__ = [
     "Image",
     "MakeDirectory",
     "Op",
+    "Remote",
     "RunCommand",
     "Scratch",
 ]
@@ -44,6 +45,19 @@ class Document:
 
     name: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A source of ADD that is elsewhere: a file behind a URL of http or https, or a git repository, at `address`.
+
+    `checksum` is what the content has to be: `sha256:` and digits of a file, the first digits of a commit; "" for
+    whatever comes. `keep_git_dir` is for repositories.
+    """
+
+    address: str
+    checksum: str = ""
+    keep_git_dir: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +132,25 @@ class CopyFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddFiles:
-    """ADD: as COPY from the build context, with archives unpacked unless `unpack` is false.
+    """ADD: as COPY from the build context, and from elsewhere.
 
-    No source is a URL: those are refused when the Dockerfile is compiled.
+    Archives of the context are unpacked unless `unpack` is False, those from elsewhere only where it is True.
     """
 
-    sources: tuple[str, ...]
+    sources: tuple[str | Remote, ...]
     destination: str
     workdir: str = "/"
     chown: str = ""
     chmod: int | ModeChange | None = None
     documents: tuple[Document, ...] = ()
-    unpack: bool = True
+    unpack: bool | None = None
     exclude: tuple[str, ...] = ()
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
         leaves = {"op": "add", **_copy_leaves(self)}
-        if not self.unpack:
-            leaves["unpack"] = "false"
+        if self.unpack is not None:
+            leaves["unpack"] = str(self.unpack).lower()
         return leaves
 
 
@@ -210,7 +224,9 @@ def _numbered(name: str, values: Sequence[str]) -> dict[str, str]:
 
 
 def _copy_leaves(op: CopyFiles | AddFiles) -> dict[str, str]:
-    leaves = {"destination": op.destination, "chown": op.chown, **_numbered("source", op.sources)}
+    # What comes from elsewhere counts and not where that is: an address may hold a secret.
+    sources = ["(remote)" if isinstance(source, Remote) else source for source in op.sources]
+    leaves = {"destination": op.destination, "chown": op.chown, **_numbered("source", sources)}
     if not op.destination.startswith("/"):
         leaves["workdir"] = op.workdir
     if op.chmod is not None:
