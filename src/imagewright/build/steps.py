@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.copying import Selection, select_files
@@ -186,10 +186,10 @@ class Steps:
 
     def _begin(self, node: Node, inputs: Sequence[State]) -> State | None:
         match node.op:
-            case Scratch():
-                return start(self._settings.platform)
-            case Image(base):
-                return State(base.config, base.image_id)
+            case Scratch(platform):
+                return replace(start(platform or self._settings.platform), platform=platform)
+            case Image(base, platform):
+                return State(base.config, base.image_id, platform)
             case Continue():
                 return inputs[0]
         return None
@@ -228,7 +228,8 @@ class Steps:
             diff_id=record.diff_id,
             created_by=self._created_by(node),
         )
-        return State(config, self._store.add_image(encode_config(config), parent=parent.image))
+        image = self._store.add_image(encode_config(config), parent=parent.image)
+        return State(config, image, parent.platform)
 
     def _created_by(self, node: Node) -> str:
         """Return the text of the history entry of `node`, whose sources have been selected where it has some."""
@@ -248,7 +249,9 @@ class Steps:
             return {**leaves, "parent": str(parent.image)}
         leaves["parent"] = str(chain_id(parent.diff_ids))
         if isinstance(node.op, RunCommand):
-            leaves |= {"platform": str(self._settings.platform), "network": self._network(node.op)}
+            # A stage for the machine that builds is the same, whatever the build is for.
+            platform = parent.platform or self._settings.platform
+            leaves |= {"platform": str(platform), "network": self._network(node.op)}
             leaves |= self._mounting.leaves(node.op, inputs)
         if isinstance(node.op, CopyFiles | AddFiles):
             leaves["source"] = str(self._select(node, node.op, inputs).digest)
@@ -329,7 +332,7 @@ class Steps:
 
     def _warn_of_platform(self, parent: State, report: Reporter) -> None:
         wanted, actual = self._settings.platform, parent.config
-        if not suits(actual, wanted):
+        if parent.platform is None and not suits(actual, wanted):
             text = f"The requested image's platform ({describe_platform(actual)}) does not match"
             text = f"{text} the detected host platform ({wanted}) and no specific platform was requested"
             report(BuildWarning(f" ---> [Warning] {text}"))

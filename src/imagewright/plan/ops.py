@@ -11,7 +11,7 @@ from typing import Literal
 
 from imagewright.errors import ImagewrightError
 from imagewright.filesystem import ModeChange
-from imagewright.oci import Digest, ImageConfig
+from imagewright.oci import Digest, ImageConfig, Platform
 from imagewright.plan.mounts import RunMount
 
 __all__ = [
@@ -62,21 +62,25 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Begins with nothing: no layers, an empty tree. No inputs."""
+    """Begins with nothing: no layers, an empty tree. No inputs. `platform` is what for, None for the build's."""
+
+    platform: Platform | None = None
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others."""
-        return {"op": "scratch"}
+        return {"op": "scratch", **({"platform": str(self.platform)} if self.platform else {})}
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
     """Begins with an image: its layers and its history. No inputs.
 
-    A node without a step provides the image of a `COPY --from`.
+    A node without a step provides the image of a `COPY --from`. `platform` is what FROM asks for, None where it does
+    not: no part of what the op does.
     """
 
     base: Base
+    platform: Platform | None = None
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others."""
