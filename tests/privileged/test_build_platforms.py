@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_World]:
     root = str(tmp_path_factory.mktemp("engine"))
     with fake_registry() as registry, Engine(root, registry=settings()) as engine:
         here = Platform("linux", engine.info().architecture)
-        theirs = archive({"machine": "there", "bin/foreign": Member(_FOREIGN, mode=0o755)})
+        theirs = archive([("machine", "there"), ("bin/foreign", Member(_FOREIGN, mode=0o755))])
         entries = []
         for platform, layers in ((here, (busybox_base(), archive({"machine": "here"}))), (_THERE, (theirs,))):
             tag = platform.architecture

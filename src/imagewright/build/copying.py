@@ -12,6 +12,7 @@ from imagewright.build.downloading import Fetched, public_address
 from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import (
+    EMPTY,
     Accounts,
     Content,
     CopyRequest,
@@ -77,6 +78,8 @@ class Selection:
     def layer(self, destination: Tree, *, directory: str, now_ns: int, cancellation: Cancellation) -> Layer:
         """Return the layer that puts the selection into `destination`; archives to ADD are read into `directory`.
 
+        With `--link` nothing in `destination` counts.
+
         Raises `InvalidInput` with the engine's texts, and `Cancelled` between two pieces of an archive.
         """
         op = self._op
@@ -86,7 +89,9 @@ class Selection:
             else source.selected
             for n, source in enumerate(self._sources)
         ]
-        uid, gid = read_accounts(destination).resolve_owner(op.chown) if op.chown else (None, None)
+        if op.link:
+            destination = EMPTY
+        uid, gid = _owner(op, destination) if op.chown else (None, None)
         request = CopyRequest(
             sources=(),
             target=op.destination,
@@ -165,6 +170,16 @@ def read_accounts(tree: Tree) -> Accounts:
         return read_content(node.content, _ACCOUNTS_LIMIT) if isinstance(node, File) else b""
 
     return Accounts.parse(read("etc/passwd"), read("etc/group"))
+
+
+def _owner(op: CopyFiles | AddFiles, destination: Tree) -> tuple[int, int]:
+    try:
+        return read_accounts(destination).resolve_owner(op.chown)
+    except InvalidInput as error:
+        if not op.link:
+            raise
+        # https://docs.docker.com/reference/dockerfile/#copy---chown
+        raise InvalidInput(f"{error}; with --link only numbers are known") from error
 
 
 def _written(document: Document, path: str, now_ns: int) -> Selected:

@@ -63,6 +63,12 @@ def _cannot_fetch(source: Remote) -> Fetched:
     raise AssertionError(source)
 
 
+def _ground(op: Op, parent: State) -> Digest | None:
+    """Return the chain_id of the layers that what `op` makes depends on: none with `--link`, else those of `parent`."""
+    linked = isinstance(op, CopyFiles | AddFiles) and op.link
+    return None if linked else chain_id(parent.diff_ids)
+
+
 def _fetches(op: Op) -> bool:
     """Return whether `op` has sources that are elsewhere."""
     return isinstance(op, AddFiles) and any(isinstance(source, Remote) for source in op.sources)
@@ -240,14 +246,15 @@ class Steps:
     def _leaves(self, node: Node, inputs: Sequence[State]) -> dict[str, str]:
         """Return all that the result of `node` depends on, by name.
 
-        Files depend on the layers below, and not on the configuration of the image that has them, so that a LABEL
-        before a RUN leaves the RUN alone; a change of the configuration depends on the image that it changes.
+        Files depend on the layers below, unless they are linked to them, and not on the configuration of the image that
+        has them, so that a LABEL before a RUN leaves the RUN alone; a change of the configuration depends on the image
+        that it changes.
         """
         leaves = dict(node.op.canonical())
         parent = inputs[0]
         if isinstance(node.op, Configure):
             return {**leaves, "parent": str(parent.image)}
-        leaves["parent"] = str(chain_id(parent.diff_ids))
+        leaves["parent"] = str(_ground(node.op, parent))
         if isinstance(node.op, RunCommand):
             # A stage for the machine that builds is the same, whatever the build is for.
             platform = parent.platform or self._settings.platform
@@ -392,7 +399,7 @@ class Steps:
         leaves = self._leaves(node, inputs)
         if not layer.changes:
             return Record(diff_id=None, created_ns=now_ns, leaves=leaves)
-        parent, content = chain_id(inputs[0].diff_ids), layer_content(layer)
+        parent, content = _ground(node.op, inputs[0]), layer_content(layer)
         known = None if self._settings.no_cache else self._store.find_adoptable(parent, content)
         return Record(
             diff_id=add() if known is None else known.diff_id,

@@ -114,7 +114,8 @@ class CopyFiles:
     `sources` and `destination` are expanded, otherwise as written (patterns; a trailing slash has its meaning);
     `workdir` is absolute and is where a relative destination starts. `documents` come beside the sources.
     `chown` is `user[:group]` by name or number, "" for 0:0; `chmod` None keeps the modes. `parents` keeps the
-    directories above each source, `exclude` are patterns of what is left out.
+    directories above each source, `exclude` are patterns of what is left out. With `link` the files go into an empty
+    tree, whose layer then lies on the parent's, whatever that is: no link there is followed, no name of a user known.
     """
 
     sources: tuple[str, ...]
@@ -125,6 +126,7 @@ class CopyFiles:
     documents: tuple[Document, ...] = ()
     parents: bool = False
     exclude: tuple[str, ...] = ()
+    link: bool = False
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
@@ -149,6 +151,7 @@ class AddFiles:
     documents: tuple[Document, ...] = ()
     unpack: bool | None = None
     exclude: tuple[str, ...] = ()
+    link: bool = False
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
@@ -236,6 +239,8 @@ def _copy_leaves(op: CopyFiles | AddFiles) -> dict[str, str]:
     if op.chmod is not None:
         leaves["chmod"] = op.chmod.text if isinstance(op.chmod, ModeChange) else f"{op.chmod:04o}"
     leaves.update(_numbered("exclude", op.exclude))
+    if op.link:
+        leaves["link"] = "true"
     for document in op.documents:
         leaves[f"document.{document.name}"] = document.content
     return leaves

@@ -281,6 +281,7 @@ def _placement(instruction: Copy | Add, state: StageState) -> dict[str, Any]:
         "chown": chown,
         "chmod": parse_mode(chmod) if chmod else None,
         "exclude": _expand_all(instruction.exclude, state),
+        "link": instruction.link,
         "documents": tuple(_document(document, state) for document in instruction.documents),
     }
 

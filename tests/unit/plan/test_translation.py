@@ -179,7 +179,7 @@ def test_filters_of_copy_and_add() -> None:
 def test_copy_from_elsewhere_adds_an_input() -> None:
     assert run(begin(), "COPY --from=base a b").inputs == (3,)
     assert run(begin(), "COPY --from=1 --link a b") == Translation(
-        CopyFiles(sources=("a",), destination="b"), "/bin/sh -c #(nop) COPY \0 in b ", (4,)
+        CopyFiles(sources=("a",), destination="b", link=True), "/bin/sh -c #(nop) COPY \0 in b ", (4,)
     )
 
 
