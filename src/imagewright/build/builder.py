@@ -11,6 +11,7 @@ from imagewright.archive import Readable
 from imagewright.build.bases import Bases, FindBase
 from imagewright.build.checking import check_build
 from imagewright.build.context import DEFAULT_LIMITS, Context, ContextLimits, read_context
+from imagewright.build.downloading import Downloads
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.known_contexts import KnownContexts
@@ -93,6 +94,7 @@ class Builder:
                 store=self._store,
                 runner=self._runner,
                 context=context,
+                downloads=Downloads(tempfile.mkdtemp(dir=directory), limits=self._limits.fetch),
                 mounting=Mounting(
                     store=self._store,
                     context=lambda: context.tree or EMPTY,

@@ -2,11 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 
 from imagewright.archive import Readable, Spool, decompress, is_archive, open_content, read_content, read_layer
+from imagewright.build.downloading import Fetched, public_address
 from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import (
@@ -26,19 +28,32 @@ from imagewright.filesystem import (
     select,
 )
 from imagewright.oci import Digest
-from imagewright.plan import AddFiles, CopyFiles, Document
+from imagewright.plan import AddFiles, CopyFiles, Document, Remote
 
 __all__ = ["Selection", "read_accounts", "select_files"]
 
 _ACCOUNTS_LIMIT = 1 << 20
 
 
+# For a file without a name, while none is needed.
+_UNNAMED = "__unnamed__"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One thing to take over; with `unpack` its members instead, if it is an archive."""
+
+    selected: Selected
+    unpack: bool = False
+
+
 class Selection:
     """What one COPY or ADD takes over, and from it the digest for the cache key and the layer."""
 
-    def __init__(self, op: CopyFiles | AddFiles, selected: Sequence[Selected], *, context: bool) -> None:
+    def __init__(self, op: CopyFiles | AddFiles, sources: Sequence[_Source], *, context: bool) -> None:
         self._op = op
-        self._selected = selected
+        self._sources = sources
+        self._selected = [source.selected for source in sources]
         self._context = context
 
     @cached_property
@@ -49,26 +64,36 @@ class Selection:
 
     @cached_property
     def label(self) -> str:
-        """What the history calls the sources: `file:`, `dir:` or `multi:` and hexadecimal digits."""
-        kind = "multi"
+        """What the history calls the sources: `file:`, `dir:` or `multi:` and hexadecimal digits.
+
+        Of a file from elsewhere there are only the digits, as with the engine.
+        """
+        kind = "multi:"
         if len(self._selected) == 1:
-            kind = "dir" if isinstance(self._selected[0].node, Directory) else "file"
-        return f"{kind}:{self.digest.encoded}"
+            kind = "dir:" if isinstance(self._selected[0].node, Directory) else "file:"
+            if kind == "file:" and any(isinstance(source, Remote) for source in self._op.sources):
+                kind = ""
+        return f"{kind}{self.digest.encoded}"
 
     def layer(self, destination: Tree, *, directory: str, now_ns: int, cancellation: Cancellation) -> Layer:
         """Return the layer that puts the selection into `destination`; archives to ADD are read into `directory`.
 
+        With `--link` nothing in `destination` counts.
+
         Raises `InvalidInput` with the engine's texts, and `Cancelled` between two pieces of an archive.
         """
         op = self._op
-        selected = self._selected
-        if isinstance(op, AddFiles):
-            selected = [
-                _opened(item, os.path.join(directory, f"{n}.tar"), cancellation) for n, item in enumerate(selected)
-            ]
-        uid, gid = read_accounts(destination).resolve_owner(op.chown) if op.chown else (None, None)
+        selected = [
+            _opened(source.selected, os.path.join(directory, f"{n}.tar"), cancellation)
+            if source.unpack
+            else source.selected
+            for n, source in enumerate(self._sources)
+        ]
+        if op.link:
+            destination = EMPTY
+        uid, gid = _owner(op, destination) if op.chown else (None, None)
         request = CopyRequest(
-            sources=op.sources,
+            sources=(),
             target=op.destination,
             workdir=op.workdir,
             uid=uid,
@@ -82,35 +107,59 @@ class Selection:
 
 
 def select_files(
-    op: CopyFiles | AddFiles, source: Tree | None, *, context: bool, directory: str, now_ns: int
+    op: CopyFiles | AddFiles,
+    source: Tree | None,
+    *,
+    context: bool,
+    directory: str,
+    now_ns: int,
+    fetch: Callable[[Remote], Fetched],
 ) -> Selection:
-    """Return what `op` takes from `source` and from its own here-documents, which are written into `directory`.
+    """Return what `op` takes from `source`, from elsewhere, and from its own here-documents.
 
-    `source` is None where there is no build context.
-
-    Raises `InvalidInput` with the engine's texts.
+    `source` is None where there is no build context; `fetch` brings what is elsewhere. Documents are written into
+    `directory`. Raises `InvalidInput` with the engine's texts, and what `fetch` raises.
     """
+    sources: list[_Source] = []
+    for remote, group in groupby(op.sources, key=lambda one: isinstance(one, Remote)):
+        if remote:
+            sources.extend(found for one in group if isinstance(one, Remote) for found in _fetched(op, one, fetch))
+        else:
+            sources.extend(_found(op, [str(name) for name in group], source, context=context))
+    for n, document in enumerate(op.documents):
+        sources.append(_Source(_written(document, os.path.join(directory, f"document-{n}"), now_ns)))
+    return Selection(op, sources, context=context)
+
+
+def _found(op: CopyFiles | AddFiles, names: Sequence[str], source: Tree | None, *, context: bool) -> Iterator[_Source]:
     instruction = "ADD" if isinstance(op, AddFiles) else "COPY"
-    if op.sources and source is None:
+    if source is None:
         raise InvalidInput(f"{instruction} failed: missing build context")
-    # With here-documents alone there is nothing to look for.
-    source = source or EMPTY
-    selected = (
-        select(
-            op.sources,
-            source,
-            instruction=instruction,
-            context=context,
-            parents=isinstance(op, CopyFiles) and op.parents,
-            exclude=op.exclude,
-        )
-        if op.sources
-        else []
+    selected = select(
+        names,
+        source,
+        instruction=instruction,
+        context=context,
+        parents=isinstance(op, CopyFiles) and op.parents,
+        exclude=op.exclude,
     )
-    documents = [
-        _written(document, os.path.join(directory, f"document-{n}"), now_ns) for n, document in enumerate(op.documents)
-    ]
-    return Selection(op, [*selected, *documents], context=context)
+    unpack = isinstance(op, AddFiles) and op.unpack is not False
+    yield from (_Source(one, unpack) for one in selected)
+
+
+def _fetched(op: CopyFiles | AddFiles, remote: Remote, fetch: Callable[[Remote], Fetched]) -> Iterator[_Source]:
+    """Yield what is at `remote`, but for what `op` excludes."""
+    fetched = fetch(remote)
+    if fetched.tree is not None:
+        yield from (_Source(one) for one in select([""], fetched.tree, exclude=op.exclude))
+    if fetched.file is None:
+        return
+    if not fetched.name and op.destination.endswith("/"):
+        raise InvalidInput(f"ADD failed: cannot determine filename for source {public_address(remote.address)}")
+    unpack = isinstance(op, AddFiles) and op.unpack is True
+    tree = Directory(mode=0o755, children={fetched.name or _UNNAMED: fetched.file})
+    for one in select(["*"], tree, exclude=op.exclude):
+        yield _Source(replace(one, name=fetched.name), unpack)
 
 
 def read_accounts(tree: Tree) -> Accounts:
@@ -121,6 +170,16 @@ def read_accounts(tree: Tree) -> Accounts:
         return read_content(node.content, _ACCOUNTS_LIMIT) if isinstance(node, File) else b""
 
     return Accounts.parse(read("etc/passwd"), read("etc/group"))
+
+
+def _owner(op: CopyFiles | AddFiles, destination: Tree) -> tuple[int, int]:
+    try:
+        return read_accounts(destination).resolve_owner(op.chown)
+    except InvalidInput as error:
+        if not op.link:
+            raise
+        # https://docs.docker.com/reference/dockerfile/#copy---chown
+        raise InvalidInput(f"{error}; with --link only numbers are known") from error
 
 
 def _written(document: Document, path: str, now_ns: int) -> Selected:

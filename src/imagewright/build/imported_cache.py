@@ -43,9 +43,9 @@ def _is_told_by_text(op: Op, network: Network) -> bool:
             confined = network == "default" and not (op.network or op.insecure)
             return op.script is None and not op.mounts and confined
         case CopyFiles():
-            return op.chmod is None and not op.parents
+            return op.chmod is None and not (op.parents or op.link)
         case AddFiles():
-            return op.chmod is None and op.unpack
+            return op.chmod is None and op.unpack is None and not op.link
         case Configure() | MakeDirectory():
             return True
     return False

@@ -3,7 +3,6 @@
 import os
 
 from imagewright.archive import Readable
-from imagewright.build.checkout import read_directory
 from imagewright.build.context import (
     DEFAULT_LIMITS,
     Context,
@@ -12,17 +11,17 @@ from imagewright.build.context import (
     find_dockerfile,
     read_archive,
 )
+from imagewright.build.downloading import public_address, read_repository
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Cancelled, ImagewrightError, InvalidInput
 from imagewright.events import Reporter, Status
-from imagewright.filesystem import Directory, Tree, find, resolve
+from imagewright.filesystem import Tree
 from imagewright.remote import (
     PREAMBLE,
     Download,
     Kind,
     Repository,
     detect_kind,
-    fetch_repository,
     open_url,
     parse_remote,
 )
@@ -54,7 +53,7 @@ def fetch_context(
     if isinstance(source, Repository):
         tree = _read_repository(source, directory, cancellation, limits)
         return find_dockerfile(tree, dockerfile, limits)
-    shown = _public(source)
+    shown = public_address(source)
     with _open(source, shown, cancellation, limits) as download:
         preamble = _preamble(download)
         kind = _kind(shown, download.content_type, preamble)
@@ -70,15 +69,7 @@ def fetch_context(
 def _read_repository(repository: Repository, directory: str, cancellation: Cancellation, limits: ContextLimits) -> Tree:
     place = os.path.join(directory, "repository")
     os.mkdir(place, 0o700)
-    tree = read_directory(fetch_repository(repository, place, cancellation, limits=limits.fetch), cancellation)
-    if not repository.subdir:
-        return tree
-    node = find(tree, resolve(tree, repository.subdir))
-    if node is None:
-        raise InvalidInput(f"stat {repository.subdir}: no such file or directory")
-    if not isinstance(node, Directory):
-        raise InvalidInput(f"error setting git context, not a directory: {repository.subdir}")
-    return node
+    return read_repository(repository, place, cancellation, limits=limits.fetch)
 
 
 def _open(url: str, shown: str, cancellation: Cancellation, limits: ContextLimits) -> Download:
@@ -127,13 +118,6 @@ def _read(stream: Readable, shown: str, limits: ContextLimits) -> bytes:
         check_dockerfile_size(size, shown, limits)
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _public(url: str) -> str:
-    """Return `url` without its user, which may be a secret, and without its query, for the same reason."""
-    scheme, _, rest = url.partition("#")[0].partition("?")[0].partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 class _Counting:

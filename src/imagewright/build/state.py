@@ -12,10 +12,14 @@ __all__ = ["State", "advance", "start"]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The configuration so far, and the image that holds it; None for scratch, which is no image."""
+    """The configuration so far, and the image that holds it; None for scratch, which is no image.
+
+    `platform` is what the stage's FROM asks for, None where it does not.
+    """
 
     config: ImageConfig
     image: Digest | None
+    platform: Platform | None = None
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:

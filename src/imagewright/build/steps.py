@@ -3,11 +3,12 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.context import Context
 from imagewright.build.copying import Selection, select_files
+from imagewright.build.downloading import Downloads, Fetched
 from imagewright.build.explanation import Explainer
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
@@ -27,6 +28,7 @@ from imagewright.events import (
     ContainerRemoved,
     ContainerStarted,
     Event,
+    Output,
     Reporter,
     StageFinished,
     StepFinished,
@@ -45,6 +47,7 @@ from imagewright.plan import (
     MakeDirectory,
     Node,
     Op,
+    Remote,
     RunCommand,
     Scratch,
     Step,
@@ -56,6 +59,21 @@ __all__ = ["Settings", "Steps"]
 
 # A miss is explained by the newest results: what is older is not what anybody expects to find.
 _MOST_COMPARED = 5000
+
+
+def _cannot_fetch(source: Remote) -> Fetched:
+    raise AssertionError(source)
+
+
+def _ground(op: Op, parent: State) -> Digest | None:
+    """Return the chain_id of the layers that what `op` makes depends on: none with `--link`, else those of `parent`."""
+    linked = isinstance(op, CopyFiles | AddFiles) and op.link
+    return None if linked else chain_id(parent.diff_ids)
+
+
+def _fetches(op: Op) -> bool:
+    """Return whether `op` has sources that are elsewhere."""
+    return isinstance(op, AddFiles) and any(isinstance(source, Remote) for source in op.sources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +103,7 @@ class Steps:
         store: Store,
         runner: Runner,
         context: Context,
+        downloads: Downloads,
         mounting: Mounting,
         permissions: Permissions,
         settings: Settings,
@@ -98,6 +117,7 @@ class Steps:
         self._store = store
         self._runner = runner
         self._context = context
+        self._downloads = downloads
         self._mounting = mounting
         self._permissions = permissions
         self._settings = settings
@@ -118,6 +138,8 @@ class Steps:
             report(StepStarted(node.step.number, node.step.total, node.step.text))
         with _blaming(node):
             state = self._begin(node, inputs)
+            if _fetches(node.op):
+                return None  # what comes is known only once it is here
             if state is None and isinstance(node.op, Configure | CopyFiles | AddFiles | MakeDirectory | RunCommand):
                 state = self._cached(node, inputs, report)
         return state if state is None else self._finish(node, state)
@@ -127,8 +149,23 @@ class Steps:
         report = self._transcript.reporter(node.index)
         cancellation.check()
         with _blaming(node):
-            record = self._share(node, inputs, report, cancellation)
-        return self._finish(node, self._commit(node, inputs[0], record))
+            state = self._fetch(node, inputs, report, cancellation) if _fetches(node.op) else None
+            if state is None:
+                record = self._share(node, inputs, report, cancellation)
+                state = self._commit(node, inputs[0], record)
+        return self._finish(node, state)
+
+    def _fetch(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> State | None:
+        """Bring here what `node` adds from elsewhere; return the state after it if it is in the cache then."""
+
+        def fetch(source: Remote) -> Fetched:
+            fetched = self._downloads.fetch(source, report, cancellation)
+            report(Output("stdout", b"\n"))
+            return fetched
+
+        if isinstance(node.op, AddFiles):
+            self._select(node, node.op, inputs, fetch)
+        return self._cached(node, inputs, report)
 
     def _share(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> Record:
         """Carry out `node` and record what came of it, or take over what a build at the same time makes of it."""
@@ -158,10 +195,10 @@ class Steps:
 
     def _begin(self, node: Node, inputs: Sequence[State]) -> State | None:
         match node.op:
-            case Scratch():
-                return start(self._settings.platform)
-            case Image(base):
-                return State(base.config, base.image_id)
+            case Scratch(platform):
+                return replace(start(platform or self._settings.platform), platform=platform)
+            case Image(base, platform):
+                return State(base.config, base.image_id, platform)
             case Continue():
                 return inputs[0]
         return None
@@ -200,7 +237,8 @@ class Steps:
             diff_id=record.diff_id,
             created_by=self._created_by(node),
         )
-        return State(config, self._store.add_image(encode_config(config), parent=parent.image))
+        image = self._store.add_image(encode_config(config), parent=parent.image)
+        return State(config, image, parent.platform)
 
     def _created_by(self, node: Node) -> str:
         """Return the text of the history entry of `node`, whose sources have been selected where it has some."""
@@ -210,16 +248,19 @@ class Steps:
     def _leaves(self, node: Node, inputs: Sequence[State]) -> dict[str, str]:
         """Return all that the result of `node` depends on, by name.
 
-        Files depend on the layers below, and not on the configuration of the image that has them, so that a LABEL
-        before a RUN leaves the RUN alone; a change of the configuration depends on the image that it changes.
+        Files depend on the layers below, unless they are linked to them, and not on the configuration of the image that
+        has them, so that a LABEL before a RUN leaves the RUN alone; a change of the configuration depends on the image
+        that it changes.
         """
         leaves = dict(node.op.canonical())
         parent = inputs[0]
         if isinstance(node.op, Configure):
             return {**leaves, "parent": str(parent.image)}
-        leaves["parent"] = str(chain_id(parent.diff_ids))
+        leaves["parent"] = str(_ground(node.op, parent))
         if isinstance(node.op, RunCommand):
-            leaves |= {"platform": str(self._settings.platform), "network": self._network(node.op)}
+            # A stage for the machine that builds is the same, whatever the build is for.
+            platform = parent.platform or self._settings.platform
+            leaves |= {"platform": str(platform), "network": self._network(node.op)}
             leaves |= self._mounting.leaves(node.op, inputs)
         if isinstance(node.op, CopyFiles | AddFiles):
             leaves["source"] = str(self._take(node, node.op, inputs).digest)
@@ -240,13 +281,19 @@ class Steps:
             self._taken[node.index] = taken
         return taken
 
-    def _select(self, node: Node, op: CopyFiles | AddFiles, inputs: Sequence[State]) -> Selection:
+    def _select(
+        self,
+        node: Node,
+        op: CopyFiles | AddFiles,
+        inputs: Sequence[State],
+        fetch: Callable[[Remote], Fetched] = _cannot_fetch,
+    ) -> Selection:
         if node.index not in self._selections:
             context = len(inputs) == 1
             source = self._context.tree if context else self._store.tree(inputs[1].diff_ids)
             directory = self._scratch() if op.documents else ""
             self._selections[node.index] = select_files(
-                op, source, context=context, directory=directory, now_ns=self._clock()
+                op, source, context=context, directory=directory, now_ns=self._clock(), fetch=fetch
             )
         return self._selections[node.index]
 
@@ -309,7 +356,7 @@ class Steps:
 
     def _warn_of_platform(self, parent: State, report: Reporter) -> None:
         wanted, actual = self._settings.platform, parent.config
-        if not suits(actual, wanted):
+        if parent.platform is None and not suits(actual, wanted):
             text = f"The requested image's platform ({describe_platform(actual)}) does not match"
             text = f"{text} the detected host platform ({wanted}) and no specific platform was requested"
             report(BuildWarning(f" ---> [Warning] {text}"))
@@ -369,7 +416,7 @@ class Steps:
         leaves = self._leaves(node, inputs)
         if not layer.changes:
             return Record(diff_id=None, created_ns=now_ns, leaves=leaves)
-        parent, content = chain_id(inputs[0].diff_ids), layer_content(layer)
+        parent, content = _ground(node.op, inputs[0]), layer_content(layer)
         known = None if self._settings.no_cache else self._store.find_adoptable(parent, content)
         return Record(
             diff_id=add() if known is None else known.diff_id,

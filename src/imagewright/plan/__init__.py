@@ -18,6 +18,7 @@ from imagewright.plan.ops import (
     Image,
     MakeDirectory,
     Op,
+    Remote,
     RunCommand,
     Scratch,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Op",
     "Place",
     "Plan",
+    "Remote",
     "Resolve",
     "RunCommand",
     "RunMount",

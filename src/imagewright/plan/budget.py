@@ -2,7 +2,7 @@
 
 from imagewright.errors import InvalidInput
 from imagewright.plan.configuration import size_of
-from imagewright.plan.ops import AddFiles, CopyFiles
+from imagewright.plan.ops import AddFiles, CopyFiles, Remote
 from imagewright.plan.translation import StageState, Translation
 
 __all__ = ["MOST_ENTRIES", "MOST_TEXT", "Budget"]
@@ -27,7 +27,8 @@ class Budget:
         self._text += len(translation.created_by)
         op = translation.op
         if isinstance(op, CopyFiles | AddFiles):
-            texts = (op.chown, *op.sources, *(document.content for document in op.documents))
+            sources = (source.address if isinstance(source, Remote) else source for source in op.sources)
+            texts = (op.chown, *sources, *(document.content for document in op.documents))
             self._text += sum(map(len, texts))
         if self._entries > MOST_ENTRIES or self._text > MOST_TEXT:
             raise InvalidInput("the Dockerfile is too large once its variables are expanded")

@@ -271,10 +271,12 @@ class Compilation:
         if start.stage is not None:
             end = self._ends[start.stage]
             # A stage that ended with nothing is nothing to go on with: FROM it is FROM scratch.
-            return (Scratch(), (), end.config) if end.empty else (Continue(), (end.node,), end.config)
+            # The platform is that of its scratch.
+            start_op = self._nodes[end.node].op if end.empty else Continue()
+            return start_op, () if end.empty else (end.node,), end.config
         if start.base is not None:
-            return Image(start.base), (), start.base.config.run
-        return Scratch(), (), RunConfig()
+            return Image(start.base, start.platform), (), start.base.config.run
+        return Scratch(start.platform), (), RunConfig()
 
     def _add_trigger(self, stage: int, text: str, state: StageState, *, last: bool) -> _Going:
         base = self._dockerfile.stages[stage].base

@@ -11,7 +11,7 @@ from typing import Literal
 
 from imagewright.errors import ImagewrightError
 from imagewright.filesystem import ModeChange
-from imagewright.oci import Digest, ImageConfig
+from imagewright.oci import Digest, ImageConfig, Platform
 from imagewright.plan.mounts import RunMount
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Image",
     "MakeDirectory",
     "Op",
+    "Remote",
     "RunCommand",
     "Scratch",
 ]
@@ -47,22 +48,39 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Remote:
+    """A source of ADD that is elsewhere: a file behind a URL of http or https, or a git repository, at `address`.
+
+    `checksum` is what the content has to be: `sha256:` and digits of a file, the first digits of a commit; "" for
+    whatever comes. `keep_git_dir` is for repositories.
+    """
+
+    address: str
+    checksum: str = ""
+    keep_git_dir: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Scratch:
-    """Begins with nothing: no layers, an empty tree. No inputs."""
+    """Begins with nothing: no layers, an empty tree. No inputs. `platform` is what for, None for the build's."""
+
+    platform: Platform | None = None
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others."""
-        return {"op": "scratch"}
+        return {"op": "scratch", **({"platform": str(self.platform)} if self.platform else {})}
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
     """Begins with an image: its layers and its history. No inputs.
 
-    A node without a step provides the image of a `COPY --from`.
+    A node without a step provides the image of a `COPY --from`. `platform` is what FROM asks for, None where it does
+    not: no part of what the op does.
     """
 
     base: Base
+    platform: Platform | None = None
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others."""
@@ -96,7 +114,8 @@ class CopyFiles:
     `sources` and `destination` are expanded, otherwise as written (patterns; a trailing slash has its meaning);
     `workdir` is absolute and is where a relative destination starts. `documents` come beside the sources.
     `chown` is `user[:group]` by name or number, "" for 0:0; `chmod` None keeps the modes. `parents` keeps the
-    directories above each source, `exclude` are patterns of what is left out.
+    directories above each source, `exclude` are patterns of what is left out. With `link` the files go into an empty
+    tree, whose layer then lies on the parent's, whatever that is: no link there is followed, no name of a user known.
     """
 
     sources: tuple[str, ...]
@@ -107,6 +126,7 @@ class CopyFiles:
     documents: tuple[Document, ...] = ()
     parents: bool = False
     exclude: tuple[str, ...] = ()
+    link: bool = False
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
@@ -118,25 +138,26 @@ class CopyFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddFiles:
-    """ADD: as COPY from the build context, with archives unpacked unless `unpack` is false.
+    """ADD: as COPY from the build context, and from elsewhere.
 
-    No source is a URL: those are refused when the Dockerfile is compiled.
+    Archives of the context are unpacked unless `unpack` is False, those from elsewhere only where it is True.
     """
 
-    sources: tuple[str, ...]
+    sources: tuple[str | Remote, ...]
     destination: str
     workdir: str = "/"
     chown: str = ""
     chmod: int | ModeChange | None = None
     documents: tuple[Document, ...] = ()
-    unpack: bool = True
+    unpack: bool | None = None
     exclude: tuple[str, ...] = ()
+    link: bool = False
 
     def canonical(self) -> Mapping[str, str]:
         """Return the named leaves that tell this op from others, the contents of what is copied left out."""
         leaves = {"op": "add", **_copy_leaves(self)}
-        if not self.unpack:
-            leaves["unpack"] = "false"
+        if self.unpack is not None:
+            leaves["unpack"] = str(self.unpack).lower()
         return leaves
 
 
@@ -210,12 +231,16 @@ def _numbered(name: str, values: Sequence[str]) -> dict[str, str]:
 
 
 def _copy_leaves(op: CopyFiles | AddFiles) -> dict[str, str]:
-    leaves = {"destination": op.destination, "chown": op.chown, **_numbered("source", op.sources)}
+    # What comes from elsewhere counts and not where that is: an address may hold a secret.
+    sources = ["(remote)" if isinstance(source, Remote) else source for source in op.sources]
+    leaves = {"destination": op.destination, "chown": op.chown, **_numbered("source", sources)}
     if not op.destination.startswith("/"):
         leaves["workdir"] = op.workdir
     if op.chmod is not None:
         leaves["chmod"] = op.chmod.text if isinstance(op.chmod, ModeChange) else f"{op.chmod:04o}"
     leaves.update(_numbered("exclude", op.exclude))
+    if op.link:
+        leaves["link"] = "true"
     for document in op.documents:
         leaves[f"document.{document.name}"] = document.content
     return leaves

@@ -16,7 +16,7 @@ from imagewright.dockerfile import (
     expand,
     parse_instruction,
 )
-from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, Unsupported
+from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput
 from imagewright.oci import Platform
 from imagewright.plan.graph import Place
 from imagewright.plan.ops import Base
@@ -40,12 +40,14 @@ class Resolve(Protocol):
 class Start:
     """What a stage begins with: an earlier `stage`, an image as `base`, or nothing at all; or the `error` of its FROM.
 
-    `triggers` are the ONBUILD instructions, as text, that are carried out first.
+    `platform` is what FROM asks for; where it goes on from a stage, that counts. `triggers` are the ONBUILD
+    instructions, as text, that are carried out first.
     """
 
     stage: int | None = None
     base: Base | None = None
     error: ImagewrightError | None = None
+    platform: Platform | None = None
     triggers: tuple[str, ...] = ()
 
 
@@ -172,9 +174,9 @@ class Stages:
         if earlier is not None:
             return Start(stage=earlier, triggers=self._triggers(earlier))
         if name == "scratch":
-            return Start()
+            return Start(platform=platform)
         base = self.image(name, place, platform)
-        return Start(base=base, triggers=tuple(base.config.run.on_build or ()))
+        return Start(base=base, platform=platform, triggers=tuple(base.config.run.on_build or ()))
 
     def _find_name(self, name: str, before: int) -> int | None:
         # Names of stages have no case: https://docs.docker.com/reference/dockerfile/#from
@@ -189,8 +191,8 @@ class Stages:
             platform = Platform.parse(text, default=self._platform)
         except InvalidInput as error:
             raise InvalidInput(f"failed to parse platform {text}: {error}") from error
-        if platform != self._platform:
-            raise Unsupported(f"FROM --platform={platform} is not supported yet: this build is for {self._platform}")
+        if platform.os != "linux":
+            raise InvalidInput(f"operating system is not supported: platform={platform}")
         return platform
 
     def _expand(self, word: str) -> str:

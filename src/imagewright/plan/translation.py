@@ -32,7 +32,7 @@ from imagewright.dockerfile import (
     expand_document,
     expand_words,
 )
-from imagewright.errors import InvalidInput, Unsupported
+from imagewright.errors import InvalidInput
 from imagewright.filesystem import parse_mode
 from imagewright.oci import Healthcheck as HealthcheckConfig
 from imagewright.oci import RunConfig
@@ -51,7 +51,7 @@ from imagewright.plan.configuration import (
 )
 from imagewright.plan.graph import SOURCE
 from imagewright.plan.mounts import plan_mounts
-from imagewright.plan.ops import AddFiles, Configure, CopyFiles, Document, MakeDirectory, Op, RunCommand
+from imagewright.plan.ops import AddFiles, Configure, CopyFiles, Document, MakeDirectory, Op, Remote, RunCommand
 from imagewright.plan.ports import parse_ports
 from imagewright.plan.signals import check_signal
 from imagewright.plan.variables import Scope
@@ -261,11 +261,15 @@ def _copy(instruction: Copy, state: StageState) -> Translation:
 
 
 def _add(instruction: Add, state: StageState) -> Translation:
-    _refuse("ADD", checksum=bool(instruction.checksum), keep_git_dir=instruction.keep_git_dir)
-    sources = _expand_all(instruction.sources, state)
-    if any(source.startswith(_REMOTE) for source in sources):
-        raise Unsupported("ADD of a URL is not supported yet")
-    op = AddFiles(sources=sources, unpack=instruction.unpack is not False, **_placement(instruction, state))
+    *words, checksum = _expand_all((*instruction.sources, instruction.checksum), state)
+    if checksum and len(words) + len(instruction.documents) != 1:
+        raise InvalidInput("checksum can't be specified for multiple sources")
+    if checksum and not (words and words[0].startswith(_REMOTE)):
+        raise InvalidInput("checksum requires HTTP(S) or Git sources")
+    sources = tuple(
+        Remote(word, checksum, instruction.keep_git_dir) if word.startswith(_REMOTE) else word for word in words
+    )
+    op = AddFiles(sources=sources, unpack=instruction.unpack, **_placement(instruction, state))
     return Translation(op, _copy_text("ADD", op, state))
 
 
@@ -277,6 +281,7 @@ def _placement(instruction: Copy | Add, state: StageState) -> dict[str, Any]:
         "chown": chown,
         "chmod": parse_mode(chmod) if chmod else None,
         "exclude": _expand_all(instruction.exclude, state),
+        "link": instruction.link,
         "documents": tuple(_document(document, state) for document in instruction.documents),
     }
 
@@ -293,12 +298,6 @@ def _copy_text(keyword: str, op: CopyFiles | AddFiles, state: StageState) -> str
     owner = f"--chown={op.chown}" if op.chown else ""
     text = f"{keyword} {owner}{SOURCE} in {op.destination} "
     return history.record(shell_of(state.config), text, tight=True)
-
-
-def _refuse(keyword: str, **flags: bool) -> None:
-    for flag, given in flags.items():
-        if given:
-            raise Unsupported(f"{keyword} --{flag.replace('_', '-')} is not supported yet")
 
 
 _TRANSLATORS: Mapping[type[Instruction], Callable[[Any, StageState], Translation]] = {

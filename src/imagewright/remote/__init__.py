@@ -9,7 +9,7 @@ from imagewright.remote.download import Download, open_url
 from imagewright.remote.git import fetch_repository
 from imagewright.remote.kinds import PREAMBLE, Kind, detect_kind
 from imagewright.remote.limits import DEFAULT_LIMITS, FetchLimits
-from imagewright.remote.repository import Repository
+from imagewright.remote.repository import Repository, is_repository, parse_repository
 from imagewright.remote.source import is_remote, parse_remote
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "detect_kind",
     "fetch_repository",
     "is_remote",
+    "is_repository",
     "open_url",
     "parse_remote",
+    "parse_repository",
 ]

@@ -11,6 +11,8 @@ import http.client
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import SplitResult, quote, unquote, urljoin
@@ -38,7 +40,7 @@ class Download:
 
     `url` is the address that it came from, after redirects, as it may be shown; `location` the same with all that is
     secret in it. `peer` is the network's address that was connected to, `content_type` what the server says of the
-    body, empty if nothing.
+    body, empty if nothing; `modified_ns` since when it is like this, 0 if the server does not say.
     """
 
     def __init__(self, response: http.client.HTTPResponse, location: str, wire: Connection, most: int) -> None:
@@ -46,6 +48,7 @@ class Download:
         self.location = location
         self.peer = wire.peer
         self.content_type = (response.getheader("Content-Type") or "").strip()
+        self.modified_ns = _parse_time(response.getheader("Last-Modified") or "")
         self.size = response.length
         self._response = response
         self._wire = wire
@@ -163,6 +166,16 @@ def _get(
         response.begin()
     wire.end_head()
     return response
+
+
+def _parse_time(text: str) -> int:
+    """Return the time that a server says, in nanoseconds since 1970; 0 for what is no time, or an earlier one."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return 0
+    known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0, int(known.timestamp())) * 1_000_000_000
 
 
 def _check_status(status: int, parts: SplitResult) -> None:

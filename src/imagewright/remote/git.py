@@ -31,17 +31,19 @@ def fetch_repository(
     *,
     limits: FetchLimits = DEFAULT_LIMITS,
     resolve: Resolve = look_up,
+    commit: str = "",
 ) -> str:
     """Fetch `repository` into `directory`, empty and private, and return the path of its root, with its submodules.
 
     `subdir` is for the caller to follow. Beside the files there is a `.git`, without history where the server can do
     that, without hooks, times and secrets: the same commit gives the same files. Nothing that the repository holds is
-    executed. Raises `InvalidInput`, `NotFound`, `Forbidden` or `SystemFailure` in words that hold no secret and no
-    path of this machine, and `Cancelled`; what is in `directory` then is for the caller to remove.
+    executed. Raises `InvalidInput`, also where the id of the commit does not begin with `commit`, `NotFound`,
+    `Forbidden` or `SystemFailure` in words that hold no secret and no path of this machine, and `Cancelled`; what is in
+    `directory` then is for the caller to remove.
     """
     git = Git(directory, cancellation, limits)
     git.check_version()
-    fetching = _Fetching(git, cancellation, limits, resolve)
+    fetching = _Fetching(git, cancellation, limits, resolve, expected=commit)
     root = os.path.join(directory, "checkout")
     os.mkdir(root, 0o755)
     fetching.check_out(_Checkout(repository, root, os.path.join(root, ".git")))
@@ -71,6 +73,7 @@ class _Fetching:
     cancellation: Cancellation
     limits: FetchLimits
     resolve: Resolve
+    expected: str = ""
     contents: Contents = field(init=False)
     submodules: int = 0
 
@@ -84,6 +87,8 @@ class _Fetching:
         access = reach(repository, self.cancellation, limits, self.resolve)
         self._run(checkout, "init", "--quiet", "--template=")
         commit = self._fetch(checkout, access)
+        if not (checkout.depth or commit.startswith(self.expected)):
+            raise InvalidInput(f"expected checksum to match {self.expected}, got {commit}")
         links = read_contents(self.git, commit, checkout.files, checkout.environment, self.contents)
         self._settle(checkout, commit)
         if not links:

@@ -23,6 +23,8 @@ _ID = re.compile(r"(?<![0-9a-zA-Z_])([0-9a-f]{12})([0-9a-f]{52})?(?![0-9a-zA-Z_]
 _PASSING_HEADERS = frozenset({"date", "content-length", "transfer-encoding"})
 _RUNNING = '{"stream":" ---\\u003e Running in '
 _AFTER_OUTPUT = ('{"stream":"Removing intermediate container ', '{"stream":" ---\\u003e ')
+# How far a download is, at any moment that an engine likes.
+_ON_THE_WAY = re.compile(r'\{"status":"Downloading","progressDetail":\{"current":(\d+),"total":(?!\1\})')
 _STREAM = re.compile(r'\{"stream":"(.*)"\}\s*', re.DOTALL)
 _RED = re.compile(r"\\u001b\[91m(.*)\\u001b\[0m", re.DOTALL)
 # Of an inspected image; the rest is compared by the suite for images.
@@ -114,9 +116,11 @@ def _normal(answer: BuildAnswer, names: _Names) -> dict[str, Any]:
 
 
 def _messages(messages: list[str]) -> Iterator[Any]:
-    """Yield the messages; those that are output of a RUN put together."""
+    """Yield the messages; those that are output of a RUN put together, and of a download only the last."""
     output: dict[str, str] | None = None
     for message in messages:
+        if _ON_THE_WAY.match(message):
+            continue
         piece = _STREAM.fullmatch(message)
         if output is not None and piece and not message.startswith(_AFTER_OUTPUT):
             red = _RED.fullmatch(piece[1])

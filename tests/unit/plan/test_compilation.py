@@ -10,7 +10,6 @@ from imagewright.errors import (
     InvalidInput,
     NotFound,
     SystemFailure,
-    Unsupported,
 )
 from imagewright.oci import Digest, ImageConfig, Platform, RunConfig
 from imagewright.plan import (
@@ -274,9 +273,9 @@ def test_a_stage_is_no_source_for_itself() -> None:
             'failed to parse platform a/b/c/d: "a/b/c/d": cannot parse platform specifier: invalid argument',
         ),
         (
-            "FROM --platform=linux/arm64 busybox",
-            Unsupported,
-            "FROM --platform=linux/arm64 is not supported yet: this build is for linux/amd64",
+            "FROM --platform=windows busybox",
+            InvalidInput,
+            "operating system is not supported: platform=windows/amd64",
         ),
     ],
 )
@@ -292,7 +291,39 @@ def test_a_bad_from_fails_at_its_step(text: str, kind: type[ImagewrightError], m
     "platform", ["linux/amd64", "linux/x86_64", "linux", "amd64", "$TARGETPLATFORM", "$BUILDPLATFORM"]
 )
 def test_the_platform_of_this_build_is_fine(platform: str) -> None:
-    assert target(plan_of(f"FROM --platform={platform} busybox\n")).op == Image(BUSYBOX)
+    assert target(plan_of(f"FROM --platform={platform} busybox\n")).op == Image(BUSYBOX, LINUX)
+
+
+ARM = Platform("linux", "arm64")
+
+
+@pytest.mark.parametrize("platform", ["linux/arm64", "linux/arm64/v8", "aarch64", "$P", "linux/${ARCH:-arm64}"])
+def test_another_platform(platform: str) -> None:
+    asked: list[Platform | None] = []
+
+    def resolve(_name: str, wanted: Platform | None, _place: Place, /) -> Base:
+        asked.append(wanted)
+        return BUSYBOX
+
+    text = f"ARG P=arm64\nFROM --platform={platform} busybox\nFROM --platform={platform} scratch\nLABEL a=b\n"
+    plan = compile(parse(text.encode()), target="0", build_args={}, labels={}, platform=LINUX, resolve=resolve)
+    assert target(plan).op == Image(BUSYBOX, ARM)
+    assert asked == [ARM]
+    assert plan_of(text).nodes[0].op == Scratch(ARM)
+
+
+def test_the_build_platform_is_not_what_the_build_is_for() -> None:
+    text = (
+        "FROM --platform=$BUILDPLATFORM scratch AS tools\nFROM --platform=$TARGETPLATFORM scratch AS other\n"
+        "FROM tools AS more\nARG TARGETARCH BUILDARCH\nLABEL of=$BUILDARCH-$TARGETARCH\nCOPY --from=other / /\n"
+    )
+    plan = compile(parse(text.encode()), build_args={}, labels={}, platform=ARM, build_platform=LINUX, resolve=Images())
+    assert [node.op for node in plan.nodes if isinstance(node.op, Scratch)] == [
+        Scratch(LINUX),
+        Scratch(ARM),
+        Scratch(LINUX),
+    ]
+    assert target(plan).config.labels == {"of": "amd64-arm64"}
 
 
 def test_an_error_knows_its_line() -> None:

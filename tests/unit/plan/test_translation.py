@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 
 from imagewright.dockerfile import From, parse_instruction
-from imagewright.errors import InvalidInput, Unsupported
+from imagewright.errors import InvalidInput
 from imagewright.filesystem import ModeChange
 from imagewright.oci import Healthcheck, Platform, RunConfig
-from imagewright.plan.ops import AddFiles, Configure, CopyFiles, Document, MakeDirectory, RunCommand
+from imagewright.plan.ops import AddFiles, Configure, CopyFiles, Document, MakeDirectory, Remote, RunCommand
 from imagewright.plan.translation import StageState, Translation, label, translate
 from imagewright.plan.variables import BuildArgs, Scope
 
@@ -179,7 +179,7 @@ def test_filters_of_copy_and_add() -> None:
 def test_copy_from_elsewhere_adds_an_input() -> None:
     assert run(begin(), "COPY --from=base a b").inputs == (3,)
     assert run(begin(), "COPY --from=1 --link a b") == Translation(
-        CopyFiles(sources=("a",), destination="b"), "/bin/sh -c #(nop) COPY \0 in b ", (4,)
+        CopyFiles(sources=("a",), destination="b", link=True), "/bin/sh -c #(nop) COPY \0 in b ", (4,)
     )
 
 
@@ -193,9 +193,9 @@ def test_copy_of_documents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "unpack"), [("ADD a b", True), ("ADD --unpack a b", True), ("ADD --unpack=false a b", False)]
+    ("text", "unpack"), [("ADD a b", None), ("ADD --unpack a b", True), ("ADD --unpack=false a b", False)]
 )
-def test_add(text: str, unpack: bool) -> None:
+def test_add(text: str, unpack: bool | None) -> None:
     op = AddFiles(sources=("a",), destination="b", unpack=unpack)
     assert run(begin(), text) == Translation(op, "/bin/sh -c #(nop) ADD \0 in b ")
 
@@ -232,18 +232,33 @@ def test_an_arg_without_a_name_is_found_by_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "feature"),
+    ("text", "sources"),
     [
-        ("ADD --checksum=sha256:1234 http://x/y b", "ADD --checksum"),
-        ("ADD --keep-git-dir=true git://x/y b", "ADD --keep-git-dir"),
-        ("ADD https://x/y b", "ADD of a URL"),
-        ("ADD git@x:y b", "ADD of a URL"),
+        ("ADD https://x/y b/", (Remote("https://x/y"),)),
+        ("ADD git@x:y b/", (Remote("git@x:y"),)),
+        ("ADD a http://$X/y git://x/y ssh://x/y b/", ("a", *map(Remote, ("http://f/y", "git://x/y", "ssh://x/y")))),
+        ("ADD github.com/x/y b/", ("github.com/x/y",)),
+        ("ADD --checksum=sha256:$X http://x/y b/", (Remote("http://x/y", "sha256:f"),)),
+        ("ADD --keep-git-dir git://x/y b/", (Remote("git://x/y", keep_git_dir=True),)),
     ],
 )
-def test_what_is_not_there_yet(text: str, feature: str) -> None:
-    with pytest.raises(Unsupported) as caught:
+def test_add_from_elsewhere(text: str, sources: tuple[str | Remote, ...]) -> None:
+    state = begin()
+    run(state, "ENV X=f")
+    assert run(state, text).op == AddFiles(sources=sources, destination="b/")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ADD --checksum=sha256:1 a b", "checksum requires HTTP(S) or Git sources"),
+        ("ADD --checksum=sha256:1 http://x/y http://x/z b/", "checksum can't be specified for multiple sources"),
+    ],
+)
+def test_checksums_of_what_has_none(text: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
         run(begin(), text)
-    assert str(caught.value) == f"{feature} is not supported yet"
+    assert str(caught.value) == message
 
 
 def test_how_a_run_is_confined() -> None:
