@@ -185,7 +185,7 @@ def test_a_step_that_fails_says_nothing_of_it(world: World) -> None:
 
 def test_a_required_one_that_nobody_lends_ends_the_build_before_anything_runs(world: World) -> None:
     dockerfile = "FROM base:1\nRUN echo ran\nRUN --mount=type=secret,id=other,required true\n"
-    streamed = []
+    streamed: list[dict[str, Any]] = []
     with pytest.raises(client_library("docker").errors.APIError, match="secret other: not found") as caught:
         streamed.extend(world.build(dockerfile, world.secret.header))
     assert streamed == []
