@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
 
 import structlog
@@ -36,11 +36,13 @@ def make_app(
     builds: BuildLimits = BuildLimits(),  # noqa: B008 - a value
     *,
     experimental: bool = False,
+    agents: Mapping[str, str] | None = None,
 ) -> web.Application:
     """Return the application that speaks the Engine API for `engine`; closing the engine is up to the caller.
 
-    `experimental` has it do what the engine calls so, which is squashing. `serve` runs it. Under another server a
-    client that leaves is noticed only when something is sent to it.
+    `experimental` has it do what the engine calls so, which is squashing; `agents` are sockets of ssh agents by id,
+    which every build may use. `serve` runs it. Under another server a client that leaves is noticed only when something
+    is sent to it.
     """
     app = web.Application()
 
@@ -51,6 +53,7 @@ def make_app(
             threads,
             await threads.run(engine.info),
             experimental,
+            agents or {},
             gate=Gate(builds.running, builds.queued),
         )
         yield

@@ -12,7 +12,7 @@ from imagewright.api.build_surroundings import parse_surroundings
 from imagewright.api.go_json import decode
 from imagewright.api.query import Query
 from imagewright.api.versions import ApiVersion
-from imagewright.engine import BuildRequest, Network
+from imagewright.engine import BuildRequest, Entitlement, Network
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Platform
 from imagewright.reference import Reference
@@ -29,6 +29,10 @@ _NETWORKS: Mapping[str, Network] = {
     "bridge": "default",
     "none": "none",
     "host": "host",
+}
+_ENTITLEMENTS: Mapping[str, Entitlement] = {
+    "network.host": "network.host",
+    "security.insecure": "security.insecure",
 }
 # Those that Go knows; alone, another word is no platform.
 _ARCHITECTURES = frozenset(
@@ -93,6 +97,7 @@ def parse_build(
         pull=query.boolean("pull"),
         cache_from=tuple(cache_from),
         explain=query.boolean("explain"),
+        allow=_allow(query),
         keychain=credentials.get,
     )
     # ours: the engine's classic builder checks nothing
@@ -157,6 +162,16 @@ def _network(mode: str) -> Network:
     if mode not in _NETWORKS:
         raise NotFound(f"network {mode} not found")
     return _NETWORKS[mode]
+
+
+def _allow(query: Query) -> frozenset[Entitlement]:
+    """Return what RUN steps may ask for, which the engine's own builder is asked in a message of its session."""
+    names = [name for name in query.get_all("allow") if name]
+    for name in names:
+        if name not in _ENTITLEMENTS:
+            known = ", ".join(_ENTITLEMENTS)
+            raise InvalidInput(f"allow: unknown entitlement {name[:100]!r}: it is one of {known}")
+    return frozenset(_ENTITLEMENTS[name] for name in names)
 
 
 def _json(query: Query, name: str, go_type: str, prefix: str = "") -> Any:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import structlog
@@ -45,13 +45,15 @@ def serve(
     group: str = "docker",
     experimental: bool = False,
     builds: BuildLimits = BuildLimits(),  # noqa: B008 - a value
+    agents: Mapping[str, str] | None = None,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve the Engine API for `engine` on `hosts` until SIGTERM or SIGINT; call from the main thread.
 
     Each host is `unix://PATH`. Running builds are then cancelled and waited for, and the sockets removed; a second
-    signal ends the process. `builds` says how many builds there may be at one time; `ready` is called when
-    connections are accepted. Closing the engine is up to the caller.
+    signal ends the process. `builds` says how many builds there may be at one time; `agents` are sockets of ssh agents
+    by id, which every build may use; `ready` is called when connections are accepted. Closing the engine is up to the
+    caller.
     The log goes to standard error.
     Raises `InvalidInput` and `Unsupported` for hosts that cannot be, `Conflict` if a socket is in use.
     """
@@ -71,7 +73,16 @@ def serve(
 
         for number in signals:
             loop.add_signal_handler(number, handle)
-        await listen(engine, hosts, stop=stop, group=group, experimental=experimental, builds=builds, ready=ready)
+        await listen(
+            engine,
+            hosts,
+            stop=stop,
+            group=group,
+            experimental=experimental,
+            builds=builds,
+            agents=agents,
+            ready=ready,
+        )
 
     asyncio.run(run())
 
@@ -84,6 +95,7 @@ async def listen(
     group: str = "docker",
     experimental: bool = False,
     builds: BuildLimits = BuildLimits(),  # noqa: B008 - a value
+    agents: Mapping[str, str] | None = None,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Do what `serve` does, until `stop` is set."""
@@ -91,7 +103,7 @@ async def listen(
     if not paths:
         raise InvalidInput("no host to listen on")
     runner = web.AppRunner(
-        make_app(engine, builds, experimental=experimental),
+        make_app(engine, builds, experimental=experimental, agents=agents),
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
         max_line_size=_LINE_LIMIT,

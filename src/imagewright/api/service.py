@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -134,13 +134,15 @@ class Service:
     """What the endpoints of one application share.
 
     `facts` are what the engine said of its machine at the start. `nonce` is of this application alone: what the engine
-    counts may start anew after a crash. `experimental` is whether the daemon does what the engine calls so.
+    counts may start anew after a crash. `experimental` is whether the daemon does what the engine calls so. `agents`
+    are sockets of ssh agents by id, which every build may use.
     """
 
     engine: EngineProtocol
     threads: Threads
     facts: EngineInfo
     experimental: bool = False
+    agents: Mapping[str, str] = field(default_factory=dict)
     listing: Listing = field(default_factory=Listing)
     gate: Gate = field(default_factory=Gate)
     jobs: Jobs = field(default_factory=Jobs)

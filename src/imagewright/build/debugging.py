@@ -1,15 +1,16 @@
 """Another process in the place of one that ended: in what it left, with its environment, user and directory."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from imagewright.build.mounting import Mounted
+from imagewright.build.kept_mounts import KeptMounts
 from imagewright.build.request import Surroundings
 from imagewright.build.running import run_command
 from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput, NotFound
-from imagewright.events import ignore
+from imagewright.events import Reporter, ignore
 from imagewright.filesystem import Tree, find
 from imagewright.plan import RunCommand
 from imagewright.sandbox import Attachment, OutputSink, RunRequest
@@ -38,40 +39,54 @@ def debug_container(
     runner: AttachingRunner,
     attachment: Attachment,
     env: Sequence[str],
+    secrets: Mapping[str, bytes],
+    agents: Mapping[str, str],
+    report: Reporter,
     cancellation: Cancellation,
 ) -> int:
     """Run `argv`, a shell if it is empty, on the files of `container`; return the exit code.
 
-    It is started as the container's own process was, as far as that was recorded, with `env` besides; what it changes
-    is thrown away. Raises what the runner does, and `InvalidInput` if there is no shell.
+    It is started as the container's own process was, as far as that was recorded, with `env` besides. It has the mounts
+    of that process, with `secrets` and the sockets `agents` by id; those that are gone are told to `report`. What it
+    changes is thrown away, in caches too. Raises what the runner does, and `InvalidInput` if there is no shell.
     """
     process = container.process or _process_of_image(container, store)
     given = {entry.partition("=")[0] for entry in process.env}
     with store.scratch() as directory, store.lease() as lease:
         for diff_id in container.diff_ids:
             lease.keep(diff_id)
+        tree = store.tree(container.diff_ids)
         op = RunCommand(
-            argv=tuple(argv) or (_find_shell(store.tree(container.diff_ids)),),
+            argv=tuple(argv) or (_find_shell(tree),),
             env=(*process.env, *(entry for entry in env if entry.partition("=")[0] not in given)),
             user=process.user,
             workdir=process.workdir,
         )
-        try:
-            run_command(
-                op,
-                container.diff_ids,
-                store=store,
-                runner=_Attached(runner, attachment),
-                container=container.id,
-                network=process.network,
-                surroundings=Surroundings(),
-                mounted=Mounted(),
-                directory=directory,
-                report=ignore,
-                cancellation=cancellation,
-            )
-        except _EndedError as ended:
-            return ended.exit_code
+        kept = KeptMounts(
+            store=store,
+            directory=tempfile.mkdtemp(dir=directory),
+            secrets=secrets,
+            agents=agents,
+            keep=lease.keep,
+            report=report,
+        )
+        with kept.made(process.mounts, tree, cancellation) as mounted:
+            try:
+                run_command(
+                    op,
+                    container.diff_ids,
+                    store=store,
+                    runner=_Attached(runner, attachment),
+                    container=container.id,
+                    network=process.network,
+                    surroundings=Surroundings(),
+                    mounted=mounted,
+                    directory=tempfile.mkdtemp(dir=directory),
+                    report=ignore,
+                    cancellation=cancellation,
+                )
+            except _EndedError as ended:
+                return ended.exit_code
     raise AssertionError("a process that was run has ended")
 
 

@@ -27,7 +27,7 @@ from imagewright.plan import RunCommand, RunMount
 from imagewright.sandbox import AgentMount, DirectoryMount, LayersMount, Mount, SecretMount, TemporaryMount, unpack
 from imagewright.store import Store
 
-__all__ = ["Mounted", "Mounting"]
+__all__ = ["Mounted", "Mounting", "cache_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +122,7 @@ class Mounting:
     def _source(self, mount: RunMount, inputs: Sequence[State]) -> tuple[Tree, Node]:
         """Return the tree that `mount` shows something of, and what it shows."""
         tree = self._context() if mount.input is None else self._store.tree(inputs[mount.input].diff_ids)
-        node = find(tree, resolve(tree, mount.flag.source))
-        if node is None:
-            raise InvalidInput(f'failed to compute cache key: "/{mount.flag.source.strip("/")}": not found')
-        return tree, node
+        return tree, _shown(tree, mount.flag.source)
 
     def _bind(self, mount: RunMount, target: str, inputs: Sequence[State]) -> LayersMount:
         flag = mount.flag
@@ -153,28 +150,46 @@ class Mounting:
         self, mount: RunMount, inputs: Sequence[State], cancellation: Cancellation
     ) -> contextlib.AbstractContextManager[str]:
         flag = mount.flag
-        key = [flag.id]
-        if mount.input is None and flag.source:
-            raise InvalidInput(f"the cache mount at {flag.target} has a source but no from")
-        if mount.input is not None:
-            tree, node = self._source(mount, inputs)
-            if not isinstance(node, Directory):
-                raise InvalidInput(f"the source of the cache mount at {flag.target} is not a directory")
-            key.append(str(digest_selection([Selected("", "", node)])))
-        key.extend(str(value) for value in (flag.mode, flag.uid, flag.gid) if value is not None)
+        key = cache_key(mount, inputs, self._store)
 
         def fill(directory: str) -> None:
             if mount.input is not None:
+                tree, _ = self._source(mount, inputs)
                 unpack(_part(tree, resolve(tree, flag.source), "", root_owned=False), directory, EMPTY)
             os.chown(directory, flag.uid or 0, flag.gid or 0)
             os.chmod(directory, 0o755 if flag.mode is None else flag.mode)
 
-        return self._store.caches.use("\0".join(key), flag.id, flag.sharing, fill, cancellation)
+        return self._store.caches.use(key, flag.id, flag.sharing, fill, cancellation)
 
     def _scratch(self) -> str:
         path = tempfile.mkdtemp(dir=self._directory)
         os.chmod(path, 0o755)  # noqa: S103 - the root of what a container sees
         return path
+
+
+def cache_key(mount: RunMount, inputs: Sequence[State], store: Store) -> str:
+    """Return what tells the directory of a cache mount from others.
+
+    Raises `InvalidInput` for a source that is no directory, or is there without a stage or an image that has it.
+    """
+    flag = mount.flag
+    key = [flag.id]
+    if mount.input is None and flag.source:
+        raise InvalidInput(f"the cache mount at {flag.target} has a source but no from")
+    if mount.input is not None:
+        node = _shown(store.tree(inputs[mount.input].diff_ids), flag.source)
+        if not isinstance(node, Directory):
+            raise InvalidInput(f"the source of the cache mount at {flag.target} is not a directory")
+        key.append(str(digest_selection([Selected("", "", node)])))
+    key.extend(str(value) for value in (flag.mode, flag.uid, flag.gid) if value is not None)
+    return "\0".join(key)
+
+
+def _shown(tree: Tree, source: str) -> Node:
+    node = find(tree, resolve(tree, source))
+    if node is None:
+        raise InvalidInput(f'failed to compute cache key: "/{source.strip("/")}": not found')
+    return node
 
 
 def _part(tree: Tree, path: str, place: str, *, root_owned: bool) -> Layer:

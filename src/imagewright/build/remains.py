@@ -12,7 +12,7 @@ from imagewright.events import Event, Output, Reporter
 from imagewright.oci import Digest
 from imagewright.plan import Node, RunCommand
 from imagewright.sandbox import Network
-from imagewright.store import Container, LogWriter, Process, Store
+from imagewright.store import Container, KeptMount, LogWriter, Process, Store
 
 __all__ = ["Remains"]
 
@@ -60,7 +60,13 @@ class Remains:
 
         return record
 
-    def keep(self, error: BaseException | None, diff_id: Digest | None, cancellation: Cancellation) -> None:
+    def keep(
+        self,
+        error: BaseException | None,
+        diff_id: Digest | None,
+        mounts: tuple[KeptMount, ...],
+        cancellation: Cancellation,
+    ) -> None:
         """Have the store keep the container, whose process made the layer `diff_id` or ended with `error`.
 
         One made from scratch has no image to be listed with, and one whose build is cancelled meanwhile is not kept.
@@ -83,7 +89,7 @@ class Remains:
                 finished_ns=self._clock(),
                 exit_code=_exit_code(error) if isinstance(op, RunCommand) else 0,
                 name=f"imagewright-{self._identity[:12]}",
-                process=self._process(),
+                process=self._process(mounts),
                 diff_ids=diff_ids if diff_id is None else (*diff_ids, diff_id),
             ),
             log=self._log.path if self._log is not None else "",
@@ -94,12 +100,12 @@ class Remains:
         if self._log is not None:
             self._log.close()
 
-    def _process(self) -> Process | None:
+    def _process(self, mounts: tuple[KeptMount, ...]) -> Process | None:
         op = self._node.op
         if not isinstance(op, RunCommand):
             return None
         # What is kept out of the image, the credentials of proxies, is not kept here either.
-        return Process(env=op.env, user=op.user, workdir=op.workdir, network=self._network)
+        return Process(env=op.env, user=op.user, workdir=op.workdir, network=self._network, mounts=mounts)
 
     def _rescue(self, cancellation: Cancellation) -> Digest | None:
         """Return the layer of what a failed step left, None if that is nothing."""

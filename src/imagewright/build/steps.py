@@ -12,6 +12,7 @@ from imagewright.build.downloading import Downloads, Fetched
 from imagewright.build.explanation import Explainer
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
+from imagewright.build.kept_mounts import keep_mounts
 from imagewright.build.known_contexts import Taken
 from imagewright.build.mounting import Mounting
 from imagewright.build.permission import Permissions
@@ -351,7 +352,8 @@ class Steps:
                 report(ContainerRemoved(container))
             # A client that has left is noticed first where something is written to it.
             elif not (cancellation.cancelled or isinstance(error, Cancelled)):
-                remains.keep(error, None if record is None else record.diff_id, cancellation)
+                mounts = keep_mounts(node.op, inputs, self._store) if isinstance(node.op, RunCommand) else ()
+                remains.keep(error, None if record is None else record.diff_id, mounts, cancellation)
         return record
 
     def _warn_of_platform(self, parent: State, report: Reporter) -> None:

@@ -13,6 +13,7 @@ from imagewright.cli.delivery import deliver
 from imagewright.cli.destination import Destination, parse_destination
 from imagewright.cli.display import Display, PlainDisplay
 from imagewright.cli.keychain import UserKeychain
+from imagewright.cli.lent import Lent, lent_options
 from imagewright.cli.limits import limit_options
 from imagewright.cli.options import engine_options, parse_assignment
 from imagewright.cli.packing import open_context
@@ -54,6 +55,7 @@ __all__ = ["command"]
     metavar="DEST",
     help="Instead of messages, the image's files: a directory, - for a tar, or type=tar|local,dest=PATH.",
 )
+@lent_options
 @limit_options
 @engine_options
 @registry_options
@@ -78,6 +80,7 @@ def command(
     network: Literal["default", "none", "host"],
     outputs: Sequence[str],
     surroundings: Surroundings,
+    lent: Lent,
     host: str | None,
     data_root: str | None,
     mirrors: Sequence[str],
@@ -108,6 +111,9 @@ def command(
         surroundings=surroundings,
         squash=squash,
         pull=pull,
+        secrets=lent.secrets,
+        agents=lent.agents,
+        allow=lent.allow,
         keychain=UserKeychain(),
     )
     body = context.chunks() if context else iter(())
@@ -116,7 +122,7 @@ def command(
         # Nobody should take the id of an earlier build for this one's.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(iidfile)
-    with open_target(host, data_root, registries) as engine:
+    with open_target(host, data_root, registries, entitlements=lent.allow) as engine:
         if destination.kind != "image":
             # What there is to show goes elsewhere than files may go.
             with _display(quiet=quiet, error=True) as display:

@@ -12,6 +12,7 @@ from imagewright.archive import Writable
 from imagewright.cli.build_query import surroundings_query
 from imagewright.cli.display import Display, MessageFeed
 from imagewright.cli.keychain import auth_header, config_header
+from imagewright.cli.secrets import secrets_header
 from imagewright.cli.transfer import ShowStatus, read_status
 from imagewright.engine import BuildRequest, ImageQuery, ImageSummary, Removal
 from imagewright.errors import (
@@ -127,7 +128,7 @@ class Client:
         """Build from the pieces of a tar, showing it on `display`, and return the image id."""
         feed = MessageFeed(display)
         image = None
-        headers = {"Content-Type": "application/x-tar", **config_header(request.keychain)}
+        headers = self._build_headers(request)
         with self._request("POST", "/build", _build_parameters(request), chunks, headers) as response:
             for line in response:
                 if line.strip():
@@ -140,11 +141,23 @@ class Client:
         """Build from the pieces of a tar, and write the image's files to `out` as a tar; `display` shows nothing."""
         del display
         parameters = [*_build_parameters(request), ("outputs", json.dumps([{"Type": "tar"}]))]
-        with self._request("POST", "/build", parameters, chunks) as response:
+        with self._request("POST", "/build", parameters, chunks, self._build_headers(request)) as response:
             if response.getheader("Content-Type") != "application/x-tar":
                 raise Unsupported("the engine does not hand out the files of what it builds")
             while piece := response.read(_PIECE):
                 out.write(piece)
+
+    def _build_headers(self, request: BuildRequest) -> dict[str, str]:
+        if request.agents:
+            raise InvalidInput(
+                f"--ssh: the engine at unix://{self._path} is another process: lend it the agent with "
+                "`serve --ssh-agent`, or build with an engine in this one (--data-root)"
+            )
+        return {
+            "Content-Type": "application/x-tar",
+            **config_header(request.keychain),
+            **secrets_header(request.secrets),
+        }
 
     @contextlib.contextmanager
     def _request(
@@ -243,6 +256,7 @@ def _build_parameters(request: BuildRequest) -> list[tuple[str, str]]:
         parameters.append(("rm", "0"))
     flags = {"forcerm": request.force_remove, "squash": request.squash, "pull": request.pull}
     parameters.extend((name, "1") for name, wanted in flags.items() if wanted)
+    parameters.extend(("allow", name) for name in sorted(request.allow))
     parameters.extend(surroundings_query(request.surroundings))
     return parameters
 

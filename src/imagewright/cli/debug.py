@@ -14,8 +14,11 @@ import click
 from imagewright.cancellation import Cancellation
 from imagewright.cli.client import alive
 from imagewright.cli.options import DEFAULT_DATA_ROOT, DEFAULT_SOCKET
+from imagewright.cli.secrets import parse_secrets
+from imagewright.cli.ssh_agents import parse_forwarded
 from imagewright.engine import Attachment, Engine
 from imagewright.errors import SystemFailure, Unsupported
+from imagewright.events import BuildWarning, Event
 
 __all__ = ["command"]
 
@@ -29,18 +32,40 @@ _HELD = (
 @click.argument("container")
 @click.argument("argv", nargs=-1, metavar="[-- COMMAND...]")
 @click.option("--data-root", metavar="DIR", help=f"Where the container is. [default: {DEFAULT_DATA_ROOT}]")
+@click.option(
+    "--secret",
+    "secret_texts",
+    multiple=True,
+    metavar="id=ID[,src=FILE|,env=VAR]",
+    help="Show a secret that the step had once more; may be repeated.",
+)
+@click.option(
+    "--ssh",
+    "ssh_texts",
+    multiple=True,
+    metavar="default|ID[=SOCKET]",
+    help="Lend an ssh agent that the step had once more; may be repeated.",
+)
 @click.option("--runtime", metavar="PROGRAM", help="OCI runtime. [default: runc or crun]")
 @click.pass_context
 def command(
-    ctx: click.Context, *, container: str, argv: Sequence[str], data_root: str | None, runtime: str | None
+    ctx: click.Context,
+    *,
+    container: str,
+    argv: Sequence[str],
+    data_root: str | None,
+    secret_texts: Sequence[str],
+    ssh_texts: Sequence[str],
+    runtime: str | None,
 ) -> None:
     """Run COMMAND, or a shell, in what a failed step left in CONTAINER.
 
-    The command has the environment, user and directory of the step. What it changes is thrown away, and its exit code
-    is that of this program. No daemon may be running on the data root.
+    The command has the environment, user, directory and mounts of the step; it is said which mounts are gone. What it
+    changes is thrown away, and its exit code is that of this program. No daemon may be running on the data root.
     """
     if data_root is None and alive(DEFAULT_SOCKET):
         raise Unsupported(_HELD)
+    secrets, agents = parse_secrets("--secret", secret_texts), parse_forwarded("--ssh", ssh_texts)
     interactive = sys.stdin.isatty()
     attachment, cancellation = Attachment(), Cancellation()
     term = os.environ.get("TERM", "")
@@ -54,9 +79,17 @@ def command(
             argv,
             attachment=attachment,
             env=(f"TERM={term}",) if interactive and term else (),
+            secrets=secrets,
+            agents=agents,
+            report=_note,
             cancellation=cancellation,
         )
     ctx.exit(exit_code)
+
+
+def _note(event: Event) -> None:
+    if isinstance(event, BuildWarning):
+        click.echo(f"note: {event.message}", err=True)
 
 
 def _open_engine(data_root: str, runtime: str | None) -> Engine:

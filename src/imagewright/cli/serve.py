@@ -2,12 +2,14 @@
 
 import gc
 from collections.abc import Sequence
+from typing import Literal
 
 import click
 
 from imagewright.cli.configuration import read_configuration
 from imagewright.cli.options import DEFAULT_DATA_ROOT, DEFAULT_SOCKET, unix_socket_path
 from imagewright.cli.registry_options import RegistryOptions, registry_options
+from imagewright.cli.ssh_agents import parse_agents
 
 __all__ = ["command"]
 
@@ -44,6 +46,20 @@ _COLLECT_AFTER = (50_000, 20, 20)
 @click.option(
     "--max-queued", type=click.IntRange(0), metavar="N", help="Builds that wait for their turn. [default: 256]"
 )
+@click.option(
+    "--ssh-agent",
+    "ssh_agents",
+    multiple=True,
+    metavar="[ID=]SOCKET",
+    help="Lend every build the ssh agent that listens there; may be repeated. [default ID: default]",
+)
+@click.option(
+    "--allow-insecure-entitlement",
+    "entitlements",
+    multiple=True,
+    type=click.Choice(["security.insecure"]),
+    help="Let builds that ask for it with --allow have this.",
+)
 def command(
     *,
     hosts: Sequence[str],
@@ -56,6 +72,8 @@ def command(
     experimental: bool,
     max_builds: int | None,
     max_queued: int | None,
+    ssh_agents: Sequence[str],
+    entitlements: Sequence[Literal["security.insecure"]],
 ) -> None:
     """Run the engine behind the Docker Engine HTTP API, until a signal ends it."""
     registries = RegistryOptions(mirrors=mirrors, insecure=insecure, certificates=certificates)
@@ -74,15 +92,18 @@ def command(
     for host in hosts:
         unix_socket_path(host)
     settings = registries.settings()
+    agents = parse_agents("--ssh-agent", ssh_agents)
     from imagewright.api import BuildLimits, serve  # noqa: PLC0415 - the server is only loaded where it runs
     from imagewright.engine import Engine  # noqa: PLC0415
 
-    with Engine(data_root or DEFAULT_DATA_ROOT, runtime=runtime, registry=settings) as engine:
+    with Engine(
+        data_root or DEFAULT_DATA_ROOT, runtime=runtime, registry=settings, entitlements=frozenset(entitlements)
+    ) as engine:
         limits = {"running": max_builds, "queued": max_queued}
         builds = BuildLimits(**{name: limit for name, limit in limits.items() if limit is not None})
         gc.set_threshold(*_COLLECT_AFTER)
         gc.freeze()  # what is here now stays
-        serve(engine, hosts, experimental=experimental, builds=builds)
+        serve(engine, hosts, experimental=experimental, builds=builds, agents=agents)
 
 
 def _with_file(options: RegistryOptions, found: dict[str, tuple[str, ...]]) -> RegistryOptions:

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from imagewright.cli.options import DEFAULT_DATA_ROOT, DEFAULT_SOCKET, unix_sock
 from imagewright.cli.packing import ContextReader
 from imagewright.cli.registry_options import RegistryOptions
 from imagewright.cli.transfer import ShowStatus
-from imagewright.engine import BuildRequest, Engine, ImageQuery, ImageSummary, Removal
+from imagewright.engine import BuildRequest, Engine, Entitlement, ImageQuery, ImageSummary, Removal
 from imagewright.errors import InvalidInput
 from imagewright.events import Event, Status
 from imagewright.oci import Digest, Platform
@@ -141,19 +141,28 @@ def find_engine(host: str | None, data_root: str | None, registries: RegistryOpt
 
 
 @contextlib.contextmanager
-def open_target(host: str | None, data_root: str | None, registries: RegistryOptions | None = None) -> Iterator[Target]:
+def open_target(
+    host: str | None,
+    data_root: str | None,
+    registries: RegistryOptions | None = None,
+    *,
+    entitlements: Collection[Entitlement] = (),
+) -> Iterator[Target]:
     """Choose the engine that `find_engine` finds, else the one in this process on `data_root`, with `registries`.
 
-    Raises what `find_engine` and opening an engine raise.
+    That one lets builds have `entitlements`, which a running one decides for itself. Raises what `find_engine` and
+    opening an engine raise.
     """
     path = find_engine(host, data_root, registries)
     if path is not None:
         yield Client(path)
     elif registries is None:
-        with Engine(data_root or DEFAULT_DATA_ROOT) as engine:
+        with Engine(data_root or DEFAULT_DATA_ROOT, entitlements=entitlements) as engine:
             yield EmbeddedEngine(engine)
     else:
-        with Engine(data_root or DEFAULT_DATA_ROOT, registry=registries.settings()) as engine:
+        with Engine(
+            data_root or DEFAULT_DATA_ROOT, registry=registries.settings(), entitlements=entitlements
+        ) as engine:
             yield EmbeddedEngine(engine)
 
 

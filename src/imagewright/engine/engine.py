@@ -463,12 +463,16 @@ class Engine:
         *,
         attachment: Attachment,
         env: Sequence[str] = (),
+        secrets: Mapping[str, bytes] | None = None,
+        agents: Mapping[str, str] | None = None,
+        report: Reporter = ignore,
         cancellation: Cancellation | None = None,
     ) -> int:
         """Run `argv`, a shell if it is empty, in what the intermediate container `name` left; return the exit code.
 
-        It has the environment (and `env`), user and directory of the container's own process, and the streams of
-        `attachment`, which may be a terminal. What it changes is thrown away.
+        It has the environment (and `env`), user, directory and mounts of the container's own process, and the streams
+        of `attachment`, which may be a terminal. `secrets` and `agents` are as in `BuildRequest`; a `BuildWarning`
+        tells of each mount that is gone. What it changes is thrown away.
         """
         return debug_container(
             self._store.get_container(name),
@@ -477,6 +481,9 @@ class Engine:
             runner=self._sandbox,
             attachment=attachment,
             env=env,
+            secrets=secrets or {},
+            agents=agents or {},
+            report=report,
             cancellation=cancellation or Cancellation(),
         )
 

@@ -1,5 +1,6 @@
 """Intermediate containers: what RUN steps leave behind when they are not told to remove it."""
 
+import dataclasses
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from imagewright.store.layout import Layout
 from imagewright.store.logs import read_log
 from imagewright.store.stacks import hold, release
 from imagewright.store.summaries import Summaries
-from imagewright.store.values import Container, LogLine, Process
+from imagewright.store.values import Container, KeptMount, LogLine, Process
 
 __all__ = ["Containers"]
 
@@ -147,7 +148,18 @@ def _container(row: Row[Any], layers: Iterable[tuple[Digest, int]]) -> Container
 
 
 def _document(process: Process) -> Mapping[str, Any]:
-    return {"env": process.env, "user": process.user, "workdir": process.workdir, "network": process.network}
+    return {
+        "env": process.env,
+        "user": process.user,
+        "workdir": process.workdir,
+        "network": process.network,
+        "mounts": [_mount_document(mount) for mount in process.mounts],
+    }
+
+
+def _mount_document(mount: KeptMount) -> Mapping[str, Any]:
+    layers = None if mount.layers is None else [str(diff_id) for diff_id in mount.layers]
+    return {**{field.name: getattr(mount, field.name) for field in dataclasses.fields(mount)}, "layers": layers}
 
 
 def _process(document: Mapping[str, Any]) -> Process:
@@ -156,4 +168,11 @@ def _process(document: Mapping[str, Any]) -> Process:
         user=document["user"],
         workdir=document["workdir"],
         network=document["network"],
+        # Those who kept containers before knew no mounts.
+        mounts=tuple(_mount(mount) for mount in document.get("mounts", ())),
     )
+
+
+def _mount(document: Mapping[str, Any]) -> KeptMount:
+    layers = document["layers"]
+    return KeptMount(**{**document, "layers": None if layers is None else tuple(map(Digest.parse, layers))})

@@ -221,5 +221,5 @@ containers = Table(
     Column("created_ns", _BigNumber, nullable=False),
     Column("exit_code", Integer, nullable=False),
     Column("finished_ns", _BigNumber, nullable=False, server_default="0"),
-    Column("process", _Json, nullable=True, comment="how it was started: env, user, workdir, network"),
+    Column("process", _Json, nullable=True, comment="how it was started: env, user, workdir, network, mounts"),
 )

@@ -14,6 +14,7 @@ __all__ = [
     "HistoryItem",
     "ImageQuery",
     "ImageSummary",
+    "KeptMount",
     "LogLine",
     "Process",
     "Pruned",
@@ -153,6 +154,29 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptMount:
+    """What a RUN found mounted at `target`, as its Dockerfile says; a secret's value is not among it.
+
+    `layers` are the diff_ids of the stage or image that a bind shows `source` of, None where that was the build
+    context. `key` is what tells the directory of a cache from others. `size` is in bytes.
+    """
+
+    kind: Literal["bind", "cache", "tmpfs", "secret", "ssh"]
+    target: str
+    source: str = ""
+    id: str = ""
+    key: str = ""
+    sharing: str = "shared"
+    readonly: bool = True
+    size: int = 0
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    env: str = ""
+    layers: tuple[Digest, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """How a container's process was started, beside its command: `env` as `NAME=value`, `user` as USER has it."""
 
@@ -160,6 +184,7 @@ class Process:
     user: str
     workdir: str
     network: Literal["default", "none", "host"]
+    mounts: tuple[KeptMount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,3 +229,10 @@ def test_contexts_from_nowhere(remote: str) -> None:
 def test_checks(text: str, check: bool, only: bool) -> None:
     options = parse_build(Query.parse(text), MAXIMUM, MACHINE)
     assert (options.request.check, options.check_only) == (check, only)
+
+
+def test_entitlements() -> None:
+    assert request("allow=network.host&allow=&allow=security.insecure").allow == {"network.host", "security.insecure"}
+    error = refusal("allow=network.host&allow=device")
+    assert isinstance(error, InvalidInput)
+    assert str(error) == "allow: unknown entitlement 'device': it is one of network.host, security.insecure"

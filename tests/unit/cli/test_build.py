@@ -1,5 +1,7 @@
+import base64
 import json
 import pathlib
+import socket
 
 import pytest
 from click.testing import CliRunner, Result
@@ -182,3 +184,26 @@ def test_an_engine_that_knows_no_outputs(directory: str, tmp_path: pathlib.Path)
     result, _ = build(Answer(STREAM), directory, "-o", f"type=tar,dest={tmp_path}/a.tar")
     assert (result.exit_code, result.stderr) == (1, "error: the engine does not hand out the files of what it builds\n")
     assert not (tmp_path / "a.tar").exists()
+
+
+def test_secrets_go_in_a_header(directory: str) -> None:
+    arguments = ["--secret", "id=a,env=SECRET_OF_TEST", "--allow", "network.host"]
+    with scripted_engine({"POST /build": Answer(STREAM)}) as engine:
+        command = ["build", "-H", engine.host, directory, *arguments]
+        result = CliRunner().invoke(program, command, env={"SECRET_OF_TEST": "hush"})
+    assert result.exit_code == 0, result.output
+    headers = {name.lower(): value for name, value in engine.requests[0].headers.items()}
+    document = json.loads(base64.urlsafe_b64decode(headers["x-build-secrets"]))
+    assert document == {"a": base64.b64encode(b"hush").decode()}
+    assert engine.requests[0].query["allow"] == ["network.host"]
+    assert "hush" not in json.dumps(engine.requests[0].query)
+
+
+def test_an_agent_cannot_go_to_another_process(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(directory)
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind("agent")
+        result, engine = build(Answer(STREAM), directory, "--ssh", "default=agent")
+    assert result.exit_code == 1
+    assert "serve --ssh-agent" in result.stderr
+    assert not engine.requests

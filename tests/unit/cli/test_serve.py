@@ -15,3 +15,16 @@ def test_limits_that_cannot_be(arguments: list[str]) -> None:
     result = CliRunner().invoke(program, ["serve", *arguments, "--data-root", "/nonexistent"])
     assert result.exit_code == 2
     assert arguments[0] in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--ssh-agent", "run/agent"], 1, "--ssh-agent run/agent: the path of the socket must be absolute"),
+        (["--allow-insecure-entitlement", "x"], 2, "--allow-insecure-entitlement"),
+    ],
+)
+def test_what_cannot_be_lent_to_builds(arguments: list[str], code: int, text: str) -> None:
+    result = CliRunner().invoke(program, ["serve", *arguments, "--data-root", "/nonexistent"])
+    assert result.exit_code == code
+    assert text in result.stderr

@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import threading
+from collections.abc import Collection
 from typing import Any, Self, cast
 
 import pytest
@@ -14,7 +15,7 @@ from imagewright.cli.client import Client
 from imagewright.cli.display import PlainDisplay
 from imagewright.cli.registry_options import RegistryOptions
 from imagewright.cli.target import EmbeddedEngine, find_engine, open_target
-from imagewright.engine import BuildRequest, Engine, ImageQuery
+from imagewright.engine import BuildRequest, Engine, Entitlement, ImageQuery
 from imagewright.errors import Cancelled, InvalidInput
 from imagewright.events import CacheHit, Reporter, Status
 from imagewright.oci import Digest, Platform
@@ -28,9 +29,17 @@ IMAGE = Digest("0" * 64)
 class SmallEngine:
     """As much of an engine as the command line uses: it reads its context, says that the cache was used, and waits."""
 
-    def __init__(self, data_root: str = "", *, interrupted: bool = False, registry: Settings | None = None) -> None:
+    def __init__(
+        self,
+        data_root: str = "",
+        *,
+        interrupted: bool = False,
+        registry: Settings | None = None,
+        entitlements: Collection[Entitlement] = (),
+    ) -> None:
         self.data_root = data_root
         self.registry = registry
+        self.entitlements = entitlements
         self.transfers: list[tuple[str, Platform | None, bool]] = []
         self.context = b""
         self._interrupted = interrupted
@@ -174,5 +183,8 @@ def test_default_socket_is_asked_if_it_is_alive(monkeypatch: pytest.MonkeyPatch)
             assert isinstance(chosen, Client)
         with open_target(None, "/data") as chosen:
             assert isinstance(chosen, EmbeddedEngine)
+        with open_target(None, "/data", entitlements=["security.insecure"]) as chosen:
+            assert isinstance(chosen, EmbeddedEngine)
+            assert vars(chosen)["_engine"].entitlements == ["security.insecure"]
     with open_target(None, None) as chosen:
         assert isinstance(chosen, EmbeddedEngine)

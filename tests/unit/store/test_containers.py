@@ -1,8 +1,10 @@
+import sqlite3
+
 import pytest
 
 from imagewright.errors import Conflict, InvalidInput, NotFound
 from imagewright.oci import Digest
-from imagewright.store import Container, Store
+from imagewright.store import Container, KeptMount, Process, Store
 from unit.store.seeding import Seed
 
 
@@ -61,3 +63,35 @@ def test_a_container_holds_layers_until_it_goes(seed: Seed, store: Store) -> Non
     assert seed.store.get_container(container.id).size_root == container.size_root > 0
     seed.store.remove_container(container.id)
     assert not seed.store.has_layer(diff_id)
+
+
+def test_how_a_process_was_started_is_told_to_the_last_mount(seed: Seed, store: Store) -> None:
+    diff_id = seed.layer("a")
+    mounts = (
+        KeptMount(kind="bind", target="/b", source="d", layers=(diff_id,)),
+        KeptMount(kind="bind", target="/scratch", layers=()),
+        KeptMount(kind="bind", target="/context"),
+        KeptMount(kind="cache", target="/c", id="c", key="c\0005", sharing="locked", readonly=False, uid=5, mode=0o700),
+        KeptMount(kind="secret", target="", id="token", env="TOKEN\udcff"),
+    )
+    process = Process(env=(), user="", workdir="/", network="none", mounts=mounts)
+    image = seed.image("x:1")
+    store.add_container(
+        Container(id="ab" * 32, image=image, command=(), created_ns=1, exit_code=3, name="n", process=process)
+    )
+    assert store.get_container("n").process == process
+    assert seed.reopen().get_container("n").process == process
+
+
+def test_a_process_that_was_kept_before_mounts_were(seed: Seed, store: Store) -> None:
+    process = Process(env=("A=1",), user="u", workdir="/w", network="host")
+    image = seed.image("x:1")
+    store.add_container(
+        Container(id="ab" * 32, image=image, command=(), created_ns=1, exit_code=3, name="n", process=process)
+    )
+    store.close()
+    with sqlite3.connect(f"{seed.root}/db.sqlite") as database:
+        database.execute("UPDATE containers SET process = json_remove(process, '$.mounts')")
+        assert "mounts" not in database.execute("SELECT process FROM containers").fetchone()[0]
+    database.close()
+    assert seed.reopen().get_container("n").process == process

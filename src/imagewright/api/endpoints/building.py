@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from imagewright.api import wire
 from imagewright.api.answers import empty_answer
 from imagewright.api.build_parameters import BuildOptions, parse_build
+from imagewright.api.build_secrets import SECRETS_HEADER, parse_secrets
 from imagewright.api.errors import message_of
 from imagewright.api.messages import Messages, line
 from imagewright.api.service import Call
@@ -33,6 +35,8 @@ async def build(call: Call) -> web.StreamResponse:
     machine = Platform("linux", call.service.facts.architecture)
     credentials = parse_config_header(call.request.headers.get("X-Registry-Config", ""))
     options = parse_build(call.query, call.version, machine, credentials, experimental=call.service.experimental)
+    secrets = parse_secrets(call.request.headers.getall(SECRETS_HEADER, []))
+    options = replace(options, request=replace(options.request, secrets=secrets, agents=call.service.agents))
     async with call.service.gate.passing(call):
         if options.files and not options.check_only:
             # What goes wrong is told instead of the files, or cuts them off.

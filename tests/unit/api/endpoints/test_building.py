@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -237,3 +238,30 @@ def test_warnings_of_a_build(daemon: FakeDaemon) -> None:
     daemon.build("FROM scratch\n", "check=warn")
     assert daemon.engine.requests[-1].check
     assert len(daemon.engine.images) == 1
+
+
+def test_secrets_come_in_a_header(daemon: FakeDaemon) -> None:
+    document = {"token": base64.b64encode(b"hush").decode()}
+    text = base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
+    reply = daemon.request("POST", "/build?q=1", context("FROM scratch"), {"X-Build-Secrets": text})
+    assert reply.status == 200
+    assert daemon.engine.requests[-1].secrets == {"token": b"hush"}
+    assert "hush" not in repr(daemon.engine.requests[-1])
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "message"),
+    [
+        ("hush-4711", 400, "X-Build-Secrets: the header must be base64 of a JSON object"),
+        ("4711" * 20_000, 431, "the request line or a header field is too long"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_not_quoted(
+    daemon: FakeDaemon, capfd: pytest.CaptureFixture[str], value: str, status: int, message: str
+) -> None:
+    reply = daemon.request("POST", "/build", context("FROM scratch"), {"X-Build-Secrets": value})
+    assert (reply.status, reply.json) == (status, {"message": message})
+    assert not daemon.engine.requests
+    said = "".join(capfd.readouterr())
+    assert "/build" in said or status == 431
+    assert "4711" not in said
