@@ -62,7 +62,7 @@ class Selection:
         """
         op = self._op
         selected = self._selected
-        if isinstance(op, AddFiles):
+        if isinstance(op, AddFiles) and op.unpack:
             selected = [
                 _opened(item, os.path.join(directory, f"{n}.tar"), cancellation) for n, item in enumerate(selected)
             ]
