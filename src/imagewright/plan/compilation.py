@@ -109,10 +109,11 @@ def _consume_dropped(dockerfile: Dockerfile, target: int, needed: tuple[int, ...
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _End:
-    """The last node of a stage, and its configuration."""
+    """The last node of a stage, its configuration, and its args."""
 
     node: int
     config: RunConfig
+    scope: Scope
     empty: bool
 
 
@@ -246,7 +247,7 @@ class Compilation:
                 return False
         if index == self._target:
             self._add_labels(index, state)
-        self._end(index)
+        self._end(index, state.scope)
         return True
 
     def _next_step(self, instruction: Instruction) -> Step | None:
@@ -265,7 +266,8 @@ class Compilation:
         self._append(op, index, inputs, step=step, config=config, triggers=triggers, closes_step=not start.triggers)
         # The triggers of the base are for this stage; an image on top of it has its own.
         config = with_default_path(replace(config, on_build=None))
-        return StageState(config, Scope(self._args), self._dockerfile.escape, partial(self._find_source, index))
+        scope = Scope(self._args) if start.stage is None else self._ends[start.stage].scope.child()
+        return StageState(config, scope, self._dockerfile.escape, partial(self._find_source, index))
 
     def _start_op(self, start: Start) -> tuple[Op, tuple[int, ...], RunConfig]:
         if start.stage is not None:
@@ -364,12 +366,12 @@ class Compilation:
             created_by=translation.created_by,
         )
 
-    def _end(self, index: int) -> None:
+    def _end(self, index: int, scope: Scope) -> None:
         last = self._nodes[-1]
         empty = isinstance(last.op, Scratch)
         if not empty and not self._hidden:
             self._nodes[-1] = dataclasses.replace(last, last_of_stage=True)
-        self._ends[index] = _End(last.index, last.config, empty)
+        self._ends[index] = _End(last.index, last.config, scope, empty)
 
     def _find_source(self, stage: int, name: str) -> int:
         """Return the node that `--from=name` in `stage` reads: the end of a stage, or an image."""

