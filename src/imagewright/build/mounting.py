@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imagewright.build.state import State
@@ -28,6 +28,8 @@ from imagewright.sandbox import AgentMount, DirectoryMount, LayersMount, Mount, 
 from imagewright.store import Store
 
 __all__ = ["Mounted", "Mounting"]
+
+_STRICTNESS = ("locked", "private", "shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,8 @@ class Mounting:
         env: list[str] = []
         secret_env: list[str] = []
         with contextlib.ExitStack() as stack:
-            # In one order for all, so that two steps never wait for each other's caches.
-            order = sorted(op.mounts, key=lambda mount: (mount.flag.kind != "cache", mount.flag.id))
-            for mount in order:
+            caches = self._caches(op, inputs, stack, cancellation)
+            for mount in op.mounts:
                 flag = mount.flag
                 target = f"/{resolve(tree, flag.target)}"
                 match flag.kind:
@@ -86,13 +87,10 @@ class Mounting:
                     case "tmpfs":
                         mounts.append(TemporaryMount(target=target, size=flag.size))
                     case "cache":
-                        path = stack.enter_context(self._cache(mount, inputs, cancellation))
+                        path, exclusive = caches[self._cache_key(mount, inputs)]
                         mounts.append(
                             DirectoryMount(
-                                target=target,
-                                directory=path,
-                                writable=not flag.readonly,
-                                exclusive=flag.sharing != "shared",
+                                target=target, directory=path, writable=not flag.readonly, exclusive=exclusive
                             )
                         )
                     case "secret" if flag.id in self._secrets:
@@ -140,27 +138,51 @@ class Mounting:
                 self._unpacked[path] = directory
             return self._unpacked[path]
 
-    def _cache(
-        self, mount: RunMount, inputs: Sequence[State], cancellation: Cancellation
-    ) -> contextlib.AbstractContextManager[str]:
+    def _caches(
+        self, op: RunCommand, inputs: Sequence[State], stack: contextlib.ExitStack, cancellation: Cancellation
+    ) -> dict[str, tuple[str, bool]]:
+        """Take the caches of `op` until `stack` ends; return the directory of each key, and whether nobody else has it.
+
+        A cache that is mounted several times is taken once, as the mount that is strictest with others has it.
+        """
+        wanted: dict[str, RunMount] = {}
+        for mount in op.mounts:
+            if mount.flag.kind == "cache":
+                key = self._cache_key(mount, inputs)
+                other = wanted.setdefault(key, mount)
+                wanted[key] = min(mount, other, key=lambda item: _STRICTNESS.index(item.flag.sharing))
+        taken = {}
+        # In one order for all, so that two steps never wait for each other's caches.
+        for key, mount in sorted(wanted.items(), key=lambda item: item[0]):
+            sharing = mount.flag.sharing
+            fill = self._filling(mount, inputs)
+            path = stack.enter_context(self._store.caches.use(key, mount.flag.id, sharing, fill, cancellation))
+            taken[key] = (path, sharing != "shared")
+        return taken
+
+    def _cache_key(self, mount: RunMount, inputs: Sequence[State]) -> str:
         flag = mount.flag
-        key = [flag.id]
         if mount.input is None and flag.source:
             raise InvalidInput(f"the cache mount at {flag.target} has a source but no from")
+        begins = ""
         if mount.input is not None:
-            tree, node = self._source(mount, inputs)
+            _, node = self._source(mount, inputs)
             if not isinstance(node, Directory):
                 raise InvalidInput(f"the source of the cache mount at {flag.target} is not a directory")
-            key.append(str(digest_selection([Selected("", "", node)])))
-        key.extend(str(value) for value in (flag.mode, flag.uid, flag.gid) if value is not None)
+            begins = str(digest_selection([Selected("", "", node)]))
+        return repr((flag.id, begins, flag.mode, flag.uid, flag.gid))
+
+    def _filling(self, mount: RunMount, inputs: Sequence[State]) -> Callable[[str], None]:
+        flag = mount.flag
 
         def fill(directory: str) -> None:
             if mount.input is not None:
+                tree, _ = self._source(mount, inputs)
                 unpack(_part(tree, resolve(tree, flag.source), "", root_owned=False), directory, EMPTY)
             os.chown(directory, flag.uid or 0, flag.gid or 0)
             os.chmod(directory, 0o755 if flag.mode is None else flag.mode)
 
-        return self._store.caches.use("\0".join(key), flag.id, flag.sharing, fill, cancellation)
+        return fill
 
     def _scratch(self) -> str:
         path = tempfile.mkdtemp(dir=self._directory)
