@@ -29,6 +29,8 @@ from imagewright.store import Store
 
 __all__ = ["Mounted", "Mounting", "cache_key"]
 
+_STRICTNESS = ("locked", "private", "shared")
+
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
@@ -84,9 +86,8 @@ class Mounting:
         env: list[str] = []
         secret_env: list[str] = []
         with contextlib.ExitStack() as stack:
-            # In one order for all, so that two steps never wait for each other's caches.
-            order = sorted(op.mounts, key=lambda mount: (mount.flag.kind != "cache", mount.flag.id))
-            for mount in order:
+            caches = self._caches(op, inputs, stack, cancellation)
+            for mount in op.mounts:
                 flag = mount.flag
                 target = f"/{resolve(tree, flag.target)}"
                 match flag.kind:
@@ -95,13 +96,10 @@ class Mounting:
                     case "tmpfs":
                         mounts.append(TemporaryMount(target=target, size=flag.size))
                     case "cache":
-                        path = stack.enter_context(self._cache(mount, inputs, cancellation))
+                        path, exclusive = caches[cache_key(mount, inputs, self._store)]
                         mounts.append(
                             DirectoryMount(
-                                target=target,
-                                directory=path,
-                                writable=not flag.readonly,
-                                exclusive=flag.sharing != "shared",
+                                target=target, directory=path, writable=not flag.readonly, exclusive=exclusive
                             )
                         )
                     case "secret" if flag.id in self._secrets:
@@ -146,11 +144,30 @@ class Mounting:
                 self._unpacked[path] = directory
             return self._unpacked[path]
 
-    def _cache(
-        self, mount: RunMount, inputs: Sequence[State], cancellation: Cancellation
-    ) -> contextlib.AbstractContextManager[str]:
+    def _caches(
+        self, op: RunCommand, inputs: Sequence[State], stack: contextlib.ExitStack, cancellation: Cancellation
+    ) -> dict[str, tuple[str, bool]]:
+        """Take the caches of `op` until `stack` ends; return the directory of each key, and whether nobody else has it.
+
+        A cache that is mounted several times is taken once, as the mount that is strictest with others has it.
+        """
+        wanted: dict[str, RunMount] = {}
+        for mount in op.mounts:
+            if mount.flag.kind == "cache":
+                key = cache_key(mount, inputs, self._store)
+                other = wanted.setdefault(key, mount)
+                wanted[key] = min(mount, other, key=lambda item: _STRICTNESS.index(item.flag.sharing))
+        taken = {}
+        # In one order for all, so that two steps never wait for each other's caches.
+        for key, mount in sorted(wanted.items(), key=lambda item: item[0]):
+            sharing = mount.flag.sharing
+            fill = self._filling(mount, inputs)
+            path = stack.enter_context(self._store.caches.use(key, mount.flag.id, sharing, fill, cancellation))
+            taken[key] = (path, sharing != "shared")
+        return taken
+
+    def _filling(self, mount: RunMount, inputs: Sequence[State]) -> Callable[[str], None]:
         flag = mount.flag
-        key = cache_key(mount, inputs, self._store)
 
         def fill(directory: str) -> None:
             if mount.input is not None:
@@ -159,7 +176,7 @@ class Mounting:
             os.chown(directory, flag.uid or 0, flag.gid or 0)
             os.chmod(directory, 0o755 if flag.mode is None else flag.mode)
 
-        return self._store.caches.use(key, flag.id, flag.sharing, fill, cancellation)
+        return fill
 
     def _scratch(self) -> str:
         path = tempfile.mkdtemp(dir=self._directory)
@@ -173,16 +190,15 @@ def cache_key(mount: RunMount, inputs: Sequence[State], store: Store) -> str:
     Raises `InvalidInput` for a source that is no directory, or is there without a stage or an image that has it.
     """
     flag = mount.flag
-    key = [flag.id]
+    begins = ""
     if mount.input is None and flag.source:
         raise InvalidInput(f"the cache mount at {flag.target} has a source but no from")
     if mount.input is not None:
         node = _shown(store.tree(inputs[mount.input].diff_ids), flag.source)
         if not isinstance(node, Directory):
             raise InvalidInput(f"the source of the cache mount at {flag.target} is not a directory")
-        key.append(str(digest_selection([Selected("", "", node)])))
-    key.extend(str(value) for value in (flag.mode, flag.uid, flag.gid) if value is not None)
-    return "\0".join(key)
+        begins = str(digest_selection([Selected("", "", node)]))
+    return repr((flag.id, begins, flag.mode, flag.uid, flag.gid))
 
 
 def _shown(tree: Tree, source: str) -> Node:

@@ -1,7 +1,7 @@
 """Build args and their scopes.
 
-https://docs.docker.com/reference/dockerfile/#scope: a stage sees an arg from its ARG on, and so do stages based on it; its
-value is that of the request, else the ARG's default, else that of the ARG before the first FROM. ENV wins.
+https://docs.docker.com/reference/dockerfile/#scope: a stage sees an arg from its ARG on, and so do stages based on it;
+its value is that of the request, else the ARG's default, else that of the ARG before the first FROM. ENV wins.
 """
 
 from collections.abc import Iterable, Mapping

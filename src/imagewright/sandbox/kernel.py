@@ -42,6 +42,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 # openat2(2), which the C library has no function for; the number is the same on all architectures.
 _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_IN_ROOT = 0x10
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -87,12 +88,14 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def open_in_root(root: int, path: str) -> int:
+def open_in_root(root: int, path: str, *, links: bool = True) -> int:
     """Return a descriptor (O_PATH) of what `path` leads to when the directory `root` is the whole world.
 
-    The kernel follows the links, and none out of `root`, whoever changes them meanwhile. Raises `OSError`.
+    The kernel follows the links, and none out of `root`, whoever changes them meanwhile; without `links` it fails at
+    the first one, with ELOOP. Raises `OSError`.
     """
-    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    resolution = _RESOLVE_IN_ROOT | (_RESOLVE_NO_MAGICLINKS if links else _RESOLVE_NO_SYMLINKS)
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolution)
     name = ctypes.c_char_p(os.fsencode(path) or b".")
     return _check(_libc.syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how)))
 

@@ -1,6 +1,7 @@
 """Makes ready what is mounted in a RUN besides its image, in the mounts of the thread that guards the container."""
 
 import contextlib
+import errno
 import os
 import posixpath
 import stat
@@ -74,13 +75,38 @@ def prepare_mounts(
     `SystemFailure`.
     """
     ordered = sorted(mounts, key=lambda item: item.target.split("/"))
+    prepared: list[Prepared] = []
     try:
-        return [
-            _prepare(item, f"{private}/{number}", f"{directory}/mount-{number}", stack)
-            for number, item in enumerate(ordered)
-        ]
+        for number, item in enumerate(ordered):
+            _check_way(item.target, prepared)
+            prepared.append(_prepare(item, f"{private}/{number}", f"{directory}/mount-{number}", stack))
     except OSError as error:
         raise SystemFailure(f"a mount of the container cannot be made: {error.strerror}") from error
+    return prepared
+
+
+def _check_way(target: str, outer: Sequence[Prepared]) -> None:
+    """Raise `InvalidInput` if a mount at `target` would be somewhere else, because of what `outer` mounts show.
+
+    The runtime follows links: one in a stage or in a cache could lead to /dev or to where files of ours are mounted,
+    which the image itself is not allowed. Nobody changes `outer` ones meanwhile: those that are shared are refused.
+    """
+    around = [item.mount for item in outer if target.startswith(f"{item.mount.target}/")]
+    if not around or around[-1].kind == "tmpfs":
+        return
+    nearest = around[-1]
+    root = os.open(nearest.source, os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.close(open_in_root(root, target.removeprefix(f"{nearest.target}/"), links=False))
+    except OSError as error:
+        why = {errno.ELOOP: "a link is in the way", errno.ENOTDIR: "a file is in the way"}.get(error.errno or 0, "")
+        if error.errno == errno.ENOENT and "ro" in nearest.options:
+            why = "it does not exist, and nothing can be made there"
+        if why:
+            place = f"inside the mount at {nearest.target}"
+            raise InvalidInput(f"nothing can be mounted at {target}, {place}: {why}") from error
+    finally:
+        os.close(root)
 
 
 def _prepare(item: Mount, place: str, scratch: str, stack: contextlib.ExitStack) -> Prepared:

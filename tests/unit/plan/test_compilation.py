@@ -378,9 +378,10 @@ def test_a_bad_arg_before_from_fails_at_its_step() -> None:
 
 
 def test_a_stage_sees_the_args_of_the_stage_it_is_from_and_of_no_other() -> None:
-    plan = plan_of("FROM busybox AS one\nARG A=1\nFROM one AS two\nARG B=2\nRUN x\nFROM one AS three\nRUN y\n", target="two")
+    dockerfile = "FROM busybox AS one\nARG A=1\nFROM one AS two\nARG B=2\nRUN x\nFROM one AS three\nRUN y\n"
+    plan = plan_of(dockerfile, target="two")
     assert target(plan).created_by == "|2 A=1 B=2 /bin/sh -c x"
-    plan = plan_of("FROM busybox AS one\nARG A=1\nFROM one AS two\nARG B=2\nRUN x\nFROM one AS three\nRUN y\n")
+    plan = plan_of(dockerfile)
     assert target(plan).created_by == "|1 A=1 /bin/sh -c y"
     plan = plan_of("FROM busybox AS one\nARG A=1\nFROM busybox\nARG A\nRUN x\n")
     assert target(plan).created_by == "/bin/sh -c x"
