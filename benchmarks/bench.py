@@ -1,0 +1,77 @@
+"""The same work for imagewright and its peers, on this machine, in this run, in turns: `make bench`.
+
+Prints a table as it goes. Needs root, dockerd, docker, podman and the programs of RUN.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
+
+from measuring import Series, interleave
+from peers import peers
+from workloads import WORKLOADS, Workload
+from world import World
+
+
+def measure(world: World, workload: Workload, rounds: int) -> dict[str, Series]:
+    """Take all samples of a workload."""
+    builders = world.peers.builders
+    ready: set[str] = set()
+
+    def sample(name: str, number: int) -> float | None:
+        if name == "podman" and number >= workload.podman_rounds:
+            return None
+        if workload.seed and name not in ready:
+            workload.seed(world, builders[name])
+            ready.add(name)
+        value = workload.sample(world, builders[name], number)
+        return value if value >= 0 else None
+
+    return interleave(list(builders), rounds, sample)
+
+
+def options() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the data, one round")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this workload; may be repeated")
+    parser.add_argument("--rounds", type=int, default=0, metavar="N")
+    parser.add_argument("--directory", default=None, help="where to work; everything in it is removed at the end")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    chosen = options()
+    workloads = [each for each in WORKLOADS if not chosen.only or each.key in chosen.only]
+    with tempfile.TemporaryDirectory(prefix="imagewright-bench-", dir=chosen.directory) as directory:
+        top = Path(directory)
+        with peers(top) as everyone:
+            world = World(top, everyone, chosen.quick)
+            print(f"{'':14}{''.join(f'{name:>26}' for name in everyone.builders)}{'floor':>10}  ratio", flush=True)
+            for workload in workloads:
+                begun = time.monotonic()
+                rounds = chosen.rounds or (1 if chosen.quick else workload.rounds)
+                taken = measure(world, workload, rounds)
+                floor = workload.floor(world)
+                cells = "".join(
+                    f"{f'{series.median:.3f} ({series.spread[0]:.3f}-{series.spread[1]:.3f})':>26}"
+                    for series in taken.values()
+                )
+                best = min(series.median for name, series in taken.items() if name != "imagewright")
+                ratio = taken["imagewright"].median / best
+                goals = ", ".join(f"{goal.ratio}{f' {goal.against}' if goal.against else ''}" for goal in workload.goals)
+                print(
+                    f"{workload.key:14}{cells}{floor.seconds:10.3f}  {ratio:.2f} (goal {goals})"
+                    f" [{time.monotonic() - begun:.0f} s]",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
