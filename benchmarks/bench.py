@@ -20,13 +20,13 @@ from workloads import WORKLOADS, Workload
 from world import World
 
 
-def measure(world: World, workload: Workload, rounds: int) -> dict[str, Series]:
+def measure(world: World, workload: Workload, rounds: int, podman_rounds: int) -> dict[str, Series]:
     """Take all samples of a workload."""
     builders = world.peers.builders
     ready: set[str] = set()
 
     def sample(name: str, number: int) -> float | None:
-        if name == "podman" and number >= workload.podman_rounds:
+        if name == "podman" and number >= podman_rounds:
             return None
         if workload.seed and name not in ready:
             workload.seed(world, builders[name])
@@ -65,6 +65,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a fifth of the data, one round")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this workload; may be repeated")
     parser.add_argument("--rounds", type=int, default=0, metavar="N")
+    parser.add_argument("--no-podman", action="store_true", help="without the slowest")
     parser.add_argument("--profile", action="store_true", help="only imagewright, and where its time goes")
     parser.add_argument("--directory", default=None, help="where to work; everything in it is removed at the end")
     return parser.parse_args()
@@ -84,7 +85,7 @@ def main() -> None:
             for workload in workloads:
                 begun = time.monotonic()
                 rounds = chosen.rounds or (1 if chosen.quick else workload.rounds)
-                taken = measure(world, workload, rounds)
+                taken = measure(world, workload, rounds, 0 if chosen.no_podman else workload.podman_rounds)
                 floor = workload.floor(world)
                 cells = "".join(
                     f"{f'{series.median:.3f} ({series.spread[0]:.3f}-{series.spread[1]:.3f})':>26}"
@@ -92,7 +93,9 @@ def main() -> None:
                 )
                 best = min(series.median for name, series in taken.items() if name != "imagewright")
                 ratio = taken["imagewright"].median / best
-                goals = ", ".join(f"{goal.ratio}{f' {goal.against}' if goal.against else ''}" for goal in workload.goals)
+                goals = ", ".join(
+                    f"{goal.ratio}{f' {goal.against}' if goal.against else ''}" for goal in workload.goals
+                )
                 print(
                     f"{workload.key:14}{cells}{floor.seconds:10.3f}  {ratio:.2f} (goal {goals})"
                     f" [{time.monotonic() - begun:.0f} s]",

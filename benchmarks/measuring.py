@@ -34,9 +34,7 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def interleave(
-    names: Sequence[str], rounds: int, sample: Callable[[str, int], float | None]
-) -> dict[str, Series]:
+def interleave(names: Sequence[str], rounds: int, sample: Callable[[str, int], float | None]) -> dict[str, Series]:
     """Take `sample(name, round)` of each name in each round, another one first each time; None is no sample."""
     taken = {name: Series() for name in names}
     for number in range(rounds):
