@@ -15,9 +15,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from measuring import Series, interleave
 from peers import Engine, peers
 from profiling import sampled
-from support.bases import busybox_base
 from workloads import WORKLOADS, Workload
 from world import World
+
+from support.bases import busybox_base
 
 
 def measure(world: World, workload: Workload, rounds: int, podman_rounds: int) -> dict[str, Series]:
@@ -78,7 +79,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="imagewright-bench-", dir=chosen.directory) as directory:
         top = Path(directory)
         if chosen.profile:
-            return profile(top, workloads, quick=chosen.quick)
+            profile(top, workloads, quick=chosen.quick)
+            return
         with peers(top) as everyone:
             world = World(top, everyone, chosen.quick)
             print(f"{'':14}{''.join(f'{name:>26}' for name in everyone.builders)}{'floor':>10}  ratio", flush=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measuring import timed
+
 from support.bases import busybox_base
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
+from trees import Context
+
 from support.bases import busybox_base
 from support.daemon import Daemon, daemon
 from support.dockerd import Dockerd, dockerd
 from support.unixhttp import UnixConnection, request
-from trees import Context
 
 __all__ = ["BuildKit", "Engine", "Peer", "Peers", "Podman", "peers"]
 
@@ -207,8 +208,8 @@ def _network() -> Iterator[int]:
     command = ["unshare", "--net", "sh", "-c", "ip link set lo up; echo; exec sleep infinity"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
-            assert process.stdout
-            process.stdout.readline()
+            if process.stdout is not None:
+                process.stdout.readline()
             yield process.pid
         finally:
             process.kill()

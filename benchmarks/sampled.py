@@ -52,7 +52,7 @@ def _sample(switch: str) -> list[dict[str, object]]:
         time.sleep(_SECONDS)
         now = time.perf_counter()
         passed, before = now - before, now
-        for thread, frame in sys._current_frames().items():
+        for thread, frame in sys._current_frames().items():  # noqa: SLF001 - there is no other way to them
             if thread == own:
                 continue
             used = _processor_time(thread)
@@ -81,7 +81,7 @@ def _idle(frame: FrameType) -> bool:
 
 
 def _processor_time(thread: int) -> float:
-    known = threading._active.get(thread)
+    known = threading._active.get(thread)  # noqa: SLF001 - `enumerate` would ask for a lock
     if known is None or known.native_id is None:
         return 0.0
     # Linux makes the clock of a thread from its id, and says so if there is no such thread any more.

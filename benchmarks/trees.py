@@ -4,6 +4,7 @@ Each round has contexts of its own, and none is removed before the end: on ext4,
 removed take ten times as long.
 """
 
+import functools
 import random
 import shutil
 import subprocess
@@ -13,7 +14,6 @@ from pathlib import Path
 __all__ = ["Context", "edited", "large_files", "packed", "site_packages", "small_files", "with_dockerfile"]
 
 _POOL_SIZE = 16 << 20
-_pool = b""
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,13 @@ def _write(top: Path, seed: int, files: list[tuple[str, int]]) -> Path:
     return top
 
 
+@functools.cache
 def _content() -> memoryview:
     """Return bytes of which half cannot be compressed and half is text."""
-    global _pool
-    if not _pool:
-        source = random.Random(1)  # noqa: S311
-        words = [source.randbytes(source.randrange(2, 9)).hex().encode() for _ in range(5000)]
-        pieces = []
-        for _ in range(_POOL_SIZE >> 17):
-            pieces.append(source.randbytes(1 << 16))
-            pieces.append(b" ".join(source.choices(words, k=8000))[: 1 << 16])
-        _pool = b"".join(pieces)
-    return memoryview(_pool)
+    source = random.Random(1)  # noqa: S311
+    words = [source.randbytes(source.randrange(2, 9)).hex().encode() for _ in range(5000)]
+    pieces = []
+    for _ in range(_POOL_SIZE >> 17):
+        pieces.append(source.randbytes(1 << 16))
+        pieces.append(b" ".join(source.choices(words, k=8000))[: 1 << 16])
+    return memoryview(b"".join(pieces))

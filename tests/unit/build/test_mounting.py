@@ -28,7 +28,7 @@ class Caches:
 
 def take(*texts: str) -> tuple[list[tuple[str, str]], list[DirectoryMount]]:
     store = Caches()
-    mounting = Mounting(store=cast("Store", store), context=EMPTY, directory="/none", secrets={}, agents={})
+    mounting = Mounting(store=cast("Store", store), context=lambda: EMPTY, directory="/none", secrets={}, agents={})
     mounts = tuple(RunMount(parse_mount(f"type=cache,id=c,{text}", str)) for text in texts)
     op = RunCommand(argv=("x",), env=(), user="", workdir="/", mounts=mounts)
     with mounting.made(op, [], EMPTY, Cancellation()) as made:
