@@ -13,6 +13,7 @@ from imagewright.reference import Reference
 from imagewright.registry import Credential, Keychain, Settings, for_registry
 from support.builder import context
 from support.dockerd import dockerd
+from support.podman import podman_storage
 from support.registry import PASSWORD, USER, DockerRegistry, docker_registry
 from support.twin import twin
 
@@ -44,8 +45,8 @@ def run(*arguments: str) -> str:
 
 
 def podman(directory: Path, *arguments: str) -> str:
-    storage = ("--root", str(directory / "podman"), "--runroot", str(directory / "run"), "--storage-driver", "vfs")
-    return run("podman", *storage, *arguments)
+    with podman_storage(directory) as storage:
+        return run("podman", *storage, *arguments)
 
 
 def pushed(engine: Engine, registry: DockerRegistry, repository: str) -> Reference:

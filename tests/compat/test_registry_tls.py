@@ -24,6 +24,7 @@ from support.builder import archive, context
 from support.certificates import Authority, Pair
 from support.dockerd import Dockerd, dockerd
 from support.engines import saved
+from support.podman import podman_storage
 from support.registry import PASSWORD, USER, DockerRegistry, docker_registry
 from support.twin import certificates_inside, twin
 
@@ -153,20 +154,25 @@ def test_skopeo(engine: Engine, place: Place, tmp_path: Path) -> None:
 
 
 def test_podman(engine: Engine, place: Place, tmp_path: Path) -> None:
-    storage = ("--root", str(tmp_path / "podman"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs")
-    access = ("--cert-dir", place.directory, "--creds", CREDENTIALS)
-    image, digest = pushed(engine, place, "ours/podman")
-    identity = run("podman", *storage, "pull", "-q", *access, str(place.name("ours/podman"))).strip()
-    assert identity == image.encoded
-    assert run("podman", *storage, "image", "inspect", "--format", "{{.Digest}}", identity).strip() == str(digest)
+    with podman_storage(tmp_path) as storage:
+        access = ("--cert-dir", place.directory, "--creds", CREDENTIALS)
+        image, digest = pushed(engine, place, "ours/podman")
+        identity = run("podman", *storage, "pull", "-q", *access, str(place.name("ours/podman"))).strip()
+        assert identity == image.encoded
+        assert run("podman", *storage, "image", "inspect", "--format", "{{.Digest}}", identity).strip() == str(digest)
 
-    name, printed = place.name("theirs/podman"), tmp_path / "digest"
-    (tmp_path / "base.tar").write_bytes(archive({"x": "podman's own"}))
-    made = (
-        run("podman", *storage, "import", "-q", str(tmp_path / "base.tar"), str(name)).strip().removeprefix("sha256:")
-    )
-    run("podman", *storage, "push", "-q", *access, "--digestfile", str(printed), str(name))
-    assert pulled(engine, place, name) == (Digest(made), Digest.parse(printed.read_text()))
+        name, printed = place.name("theirs/podman"), tmp_path / "digest"
+        (tmp_path / "base.tar").write_bytes(archive({"x": "podman's own"}))
+        made = (
+            run("podman", *storage, "import", "-q", str(tmp_path / "base.tar"), str(name))
+            .strip()
+            .removeprefix("sha256:")
+        )
+        run("podman", *storage, "push", "-q", *access, "--digestfile", str(printed), str(name))
+        assert pulled(engine, place, name) == (
+            Digest(imported.removeprefix("sha256:")),
+            Digest.parse(printed.read_text()),
+        )
 
 
 @pytest.mark.compat("dockerd", "docker", "nsenter", "ip")
