@@ -15,6 +15,7 @@ from imagewright.build.downloading import Downloads
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.mounting import Mounting
+from imagewright.build.named_contexts import NamedContexts
 from imagewright.build.permission import Permissions
 from imagewright.build.remote_context import fetch_context
 from imagewright.build.request import BuildRequest, Entitlement
@@ -74,11 +75,21 @@ class Builder:
         with self._store.scratch() as directory, self._store.lease() as lease:
             context = _open_context(stream, request, directory, report, cancellation, limits=self._limits)
             cancellation.check()
+            downloads = Downloads(tempfile.mkdtemp(dir=directory), limits=self._limits.fetch)
+            contexts = NamedContexts(
+                request.contexts,
+                self._find,
+                store=self._store,
+                downloads=downloads,
+                directory=tempfile.mkdtemp(dir=directory),
+                platform=request.platform or self._platform,
+                limits=self._limits,
+            )
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             told: set[Step] = set()
-            bases = Bases(self._find, request, transcript=transcript, lease=lease, told=told)
+            bases = Bases(contexts, request, transcript=transcript, lease=lease, told=told)
             dockerfile = parse(context.dockerfile, name=context.name)
-            compilation = self._compile(dockerfile, request, bases)
+            compilation = self._compile(dockerfile, request, bases, contexts.names)
             self._check(dockerfile, context, request, report)
             permissions = Permissions(request, self._entitlements)
             permissions.check_file(compilation.instructions())
@@ -88,7 +99,7 @@ class Builder:
                 store=self._store,
                 runner=self._runner,
                 context=context.tree,
-                downloads=Downloads(tempfile.mkdtemp(dir=directory), limits=self._limits.fetch),
+                downloads=downloads,
                 mounting=Mounting(
                     store=self._store,
                     context=context.tree or EMPTY,
@@ -127,7 +138,9 @@ class Builder:
                 result = replace(result, image=image)
             return self._conclude(plan, result, request, report)
 
-    def _compile(self, dockerfile: Dockerfile, request: BuildRequest, bases: Bases) -> Compilation:
+    def _compile(
+        self, dockerfile: Dockerfile, request: BuildRequest, bases: Bases, contexts: Collection[str]
+    ) -> Compilation:
         return Compilation(
             dockerfile,
             target=request.target,
@@ -136,6 +149,7 @@ class Builder:
             platform=request.platform or self._platform,
             build_platform=self._platform,
             resolve=bases,
+            contexts=contexts,
         )
 
     def check(
