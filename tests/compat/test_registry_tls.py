@@ -163,11 +163,7 @@ def test_podman(engine: Engine, place: Place, tmp_path: Path) -> None:
 
         name, printed = place.name("theirs/podman"), tmp_path / "digest"
         (tmp_path / "base.tar").write_bytes(archive({"x": "podman's own"}))
-        made = (
-            run("podman", *storage, "import", "-q", str(tmp_path / "base.tar"), str(name))
-            .strip()
-            .removeprefix("sha256:")
-        )
+        imported = run("podman", *storage, "import", "-q", str(tmp_path / "base.tar"), str(name)).strip()
         run("podman", *storage, "push", "-q", *access, "--digestfile", str(printed), str(name))
         assert pulled(engine, place, name) == (
             Digest(imported.removeprefix("sha256:")),

@@ -161,11 +161,11 @@ def test_a_checksum_that_is_right(world: _World) -> None:
 @pytest.mark.parametrize(
     ("instruction", "message"),
     [
-        (f"ADD --checksum=sha256:{'0' * 64} @/f /f", f"digest mismatch {_DIGEST}: sha256:{'0' * 64}"),
-        ("ADD --checksum=sha256:12 @/f /f", "invalid checksum digest length"),
-        ("ADD --checksum=12 @/f /f", "invalid checksum digest format"),
-        (f"ADD --checksum=sha256:{'X' * 64} @/f /f", "invalid checksum digest format"),
-        (f"ADD --checksum=sha512:{'0' * 128} @/f /f", "unsupported digest algorithm"),
+        (f"ADD --checksum=sha256:{'0' * 64} @/f /f", f"ADD failed: digest mismatch {_DIGEST}: sha256:{'0' * 64}"),
+        ("ADD --checksum=sha256:12 @/f /f", "ADD failed: invalid checksum digest length"),
+        ("ADD --checksum=12 @/f /f", "ADD failed: invalid checksum digest format"),
+        (f"ADD --checksum=sha256:{'X' * 64} @/f /f", "ADD failed: invalid checksum digest format"),
+        (f"ADD --checksum=sha512:{'0' * 128} @/f /f", "ADD failed: unsupported digest algorithm"),
         ("ADD @/ /d/", "ADD failed: cannot determine filename for source @/"),
         ("ADD @ /d/", "ADD failed: cannot determine filename for source @"),
         ("ADD @/x/%2e%2e /d/", "ADD failed: failed to GET @/x/%2e%2e with status 404 Not Found"),
@@ -176,7 +176,7 @@ def test_a_checksum_that_is_right(world: _World) -> None:
         ("ADD @/x.git#:nope /x", "ADD failed: stat nope: no such file or directory"),
         ("ADD @/x.git#:a /x", "ADD failed: error setting git context, not a directory: a"),
         ("ADD --checksum=0000 @/x.git /x", "ADD failed: expected checksum to match 0000, got COMMIT"),
-        ("ADD --checksum=zz @/x.git /x", "invalid checksum zz for a git source"),
+        ("ADD --checksum=zz @/x.git /x", "ADD failed: invalid checksum zz for a git source"),
     ],
 )
 def test_what_cannot_be_added(world: _World, instruction: str, message: str) -> None:

@@ -12,7 +12,7 @@ from imagewright.api.build_surroundings import parse_surroundings
 from imagewright.api.go_json import decode
 from imagewright.api.query import Query
 from imagewright.api.versions import ApiVersion
-from imagewright.engine import BuildRequest, Entitlement, Network
+from imagewright.engine import BuildRequest, Entitlement, Network, parse_contexts
 from imagewright.errors import InvalidInput, NotFound, Unsupported
 from imagewright.oci import Platform
 from imagewright.reference import Reference
@@ -78,6 +78,8 @@ def parse_build(
     tags = _tags(query.get_all("t"))
     platform = parse_platform(query, version, machine)
     _check_supported(query)
+    contexts = _json(query, "contexts", "map[string]string") or {}
+    parse_contexts(contexts)
     force_remove = query.boolean("forcerm")
     request = BuildRequest(
         remote=_remote(query),
@@ -96,6 +98,7 @@ def parse_build(
         squash=query.boolean("squash"),
         pull=query.boolean("pull"),
         cache_from=tuple(cache_from),
+        contexts=contexts,
         explain=query.boolean("explain"),
         allow=_allow(query),
         keychain=credentials.get,

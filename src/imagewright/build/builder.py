@@ -16,6 +16,7 @@ from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
 from imagewright.build.known_contexts import KnownContexts
 from imagewright.build.mounting import Mounting
+from imagewright.build.named_contexts import NamedContexts
 from imagewright.build.permission import Permissions
 from imagewright.build.remote_context import fetch_context
 from imagewright.build.request import BuildRequest, Entitlement
@@ -80,11 +81,21 @@ class Builder:
                 stream, request, directory, report, cancellation, limits=self._limits, known=self._contexts
             )
             cancellation.check()
+            downloads = Downloads(tempfile.mkdtemp(dir=directory), limits=self._limits.fetch)
+            contexts = NamedContexts(
+                request.contexts,
+                self._find,
+                store=self._store,
+                downloads=downloads,
+                directory=tempfile.mkdtemp(dir=directory),
+                platform=request.platform or self._platform,
+                limits=self._limits,
+            )
             transcript = Transcript[Event](report, open_file=lambda: _open_held_back(directory))
             told: set[Step] = set()
-            bases = Bases(self._find, request, transcript=transcript, lease=lease, told=told)
+            bases = Bases(contexts, request, transcript=transcript, lease=lease, told=told)
             dockerfile = parse(context.dockerfile, name=context.name)
-            compilation = self._compile(dockerfile, request, bases)
+            compilation = self._compile(dockerfile, request, bases, contexts.names)
             self._check(dockerfile, context, request, report)
             permissions = Permissions(request, self._entitlements)
             permissions.check_file(compilation.instructions())
@@ -94,7 +105,7 @@ class Builder:
                 store=self._store,
                 runner=self._runner,
                 context=context,
-                downloads=Downloads(tempfile.mkdtemp(dir=directory), limits=self._limits.fetch),
+                downloads=downloads,
                 mounting=Mounting(
                     store=self._store,
                     context=lambda: context.tree or EMPTY,
@@ -133,7 +144,9 @@ class Builder:
                 result = replace(result, image=image)
             return self._conclude(plan, result, request, report)
 
-    def _compile(self, dockerfile: Dockerfile, request: BuildRequest, bases: Bases) -> Compilation:
+    def _compile(
+        self, dockerfile: Dockerfile, request: BuildRequest, bases: Bases, contexts: Collection[str]
+    ) -> Compilation:
         return Compilation(
             dockerfile,
             target=request.target,
@@ -142,6 +155,7 @@ class Builder:
             platform=request.platform or self._platform,
             build_platform=self._platform,
             resolve=bases,
+            contexts=contexts,
         )
 
     def check(

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 
 from imagewright.archive import Readable, Spool, decompress, is_archive, open_content, read_content, read_layer
-from imagewright.build.downloading import Fetched, public_address
+from imagewright.build.downloading import FetchedFile, public_address
 from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import (
@@ -113,7 +113,7 @@ def select_files(
     context: bool,
     directory: str,
     now_ns: int,
-    fetch: Callable[[Remote], Fetched],
+    fetch: Callable[[Remote], FetchedFile | Tree],
 ) -> Selection:
     """Return what `op` takes from `source`, from elsewhere, and from its own here-documents.
 
@@ -147,12 +147,13 @@ def _found(op: CopyFiles | AddFiles, names: Sequence[str], source: Tree | None, 
     yield from (_Source(one, unpack) for one in selected)
 
 
-def _fetched(op: CopyFiles | AddFiles, remote: Remote, fetch: Callable[[Remote], Fetched]) -> Iterator[_Source]:
+def _fetched(
+    op: CopyFiles | AddFiles, remote: Remote, fetch: Callable[[Remote], FetchedFile | Tree]
+) -> Iterator[_Source]:
     """Yield what is at `remote`, but for what `op` excludes."""
     fetched = fetch(remote)
-    if fetched.tree is not None:
-        yield from (_Source(one) for one in select([""], fetched.tree, exclude=op.exclude))
-    if fetched.file is None:
+    if isinstance(fetched, Directory):
+        yield from (_Source(one) for one in select([""], fetched, exclude=op.exclude))
         return
     if not fetched.name and op.destination.endswith("/"):
         raise InvalidInput(f"ADD failed: cannot determine filename for source {public_address(remote.address)}")

@@ -1,17 +1,16 @@
-"""What ADD takes from elsewhere: files behind URLs, and git repositories."""
+"""What ADD and named contexts take from elsewhere: files behind URLs, and git repositories."""
 
 import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from imagewright.build.checkout import read_directory
 from imagewright.build.flights import Flights
 from imagewright.cancellation import Cancellation
-from imagewright.errors import Cancelled, ImagewrightError, InvalidInput, SystemFailure
+from imagewright.errors import InvalidInput, SystemFailure
 from imagewright.events import Reporter, Status
 from imagewright.filesystem import Content, Directory, Extent, File, Layer, Tree, Whiteout, apply, find, resolve, walk
 from imagewright.oci import Digest
@@ -26,7 +25,7 @@ from imagewright.remote import (
     parse_repository,
 )
 
-__all__ = ["Downloads", "Fetched", "public_address", "read_repository"]
+__all__ = ["Downloads", "FetchedFile", "public_address", "read_repository"]
 
 _PIECE = 1 << 20
 _TELL_EVERY = 512 << 10
@@ -36,12 +35,11 @@ _COMMIT = re.compile(r"[0-9a-f]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A `file`, called as its URL has it, "" where that has no name; or the `tree` of a repository."""
+class FetchedFile:
+    """A file, and its `name` as its URL has it, "" where that has none."""
 
-    name: str = ""
-    file: File | None = None
-    tree: Tree | None = None
+    name: str
+    file: File
 
 
 class Downloads:
@@ -54,10 +52,10 @@ class Downloads:
         self._directory = directory
         self._limits = limits
         self._flights = Flights()
-        self._fetched: dict[tuple[str, str], Fetched] = {}
+        self._fetched: dict[tuple[str, str], FetchedFile | Tree] = {}
 
-    def fetch(self, source: Remote, report: Reporter, cancellation: Cancellation) -> Fetched:
-        """Return what is at `source`, and tell how a file comes, unless it is here already.
+    def fetch(self, source: Remote, report: Reporter, cancellation: Cancellation) -> FetchedFile | Tree:
+        """Return the file or the repository at `source`, and tell how a file comes, unless it is here already.
 
         A file has the mode 0600, belongs to root, and is as old as its server says, or of 1970. Raises `InvalidInput`
         where it is not what its checksum says, what `open_url` and `fetch_repository` raise, and `Cancelled`.
@@ -68,15 +66,15 @@ class Downloads:
         key = source.address, expected if repository else ""
         with self._flights.turn(_digest_of(key), cancellation):
             if key not in self._fetched:
-                self._fetched[key] = _failing_as_add(lambda: fetch(source.address, expected, report, cancellation))
+                self._fetched[key] = fetch(source.address, expected, report, cancellation)
             fetched = self._fetched[key]
-        if fetched.file is not None and expected and str(fetched.file.content.digest) != expected:
+        if isinstance(fetched, Directory):
+            return fetched if source.keep_git_dir else _without_git(fetched)
+        if expected and str(fetched.file.content.digest) != expected:
             raise InvalidInput(f"digest mismatch {fetched.file.content.digest}: {expected}")
-        if fetched.tree is not None and not source.keep_git_dir:
-            return Fetched(tree=_without_git(fetched.tree))
         return fetched
 
-    def _download(self, url: str, _expected: str, report: Reporter, cancellation: Cancellation) -> Fetched:
+    def _download(self, url: str, _expected: str, report: Reporter, cancellation: Cancellation) -> FetchedFile:
         digest, size, told = hashlib.sha256(), 0, 0
         try:
             descriptor, path = tempfile.mkstemp(dir=self._directory)
@@ -95,12 +93,12 @@ class Downloads:
         except OSError as error:
             raise SystemFailure(f"cannot keep what is downloaded: {os.strerror(error.errno or 0)}") from error
         content = Content(Digest(digest.hexdigest()), size, Extent(path))
-        return Fetched(_name_of(url), File(mode=0o600, mtime_ns=download.modified_ns, content=content))
+        return FetchedFile(_name_of(url), File(mode=0o600, mtime_ns=download.modified_ns, content=content))
 
-    def _check_out(self, address: str, expected: str, _report: Reporter, cancellation: Cancellation) -> Fetched:
+    def _check_out(self, address: str, expected: str, _report: Reporter, cancellation: Cancellation) -> Tree:
         repository = parse_repository(address)
         directory = tempfile.mkdtemp(dir=self._directory)
-        return Fetched(tree=read_repository(repository, directory, cancellation, limits=self._limits, commit=expected))
+        return read_repository(repository, directory, cancellation, limits=self._limits, commit=expected)
 
 
 def read_repository(
@@ -127,15 +125,6 @@ def public_address(url: str) -> str:
     scheme, _, rest = url.partition("#")[0].partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
-
-
-def _failing_as_add(fetch: Callable[[], Fetched]) -> Fetched:
-    try:
-        return fetch()
-    except Cancelled:
-        raise
-    except ImagewrightError as error:
-        raise type(error)(f"ADD failed: {error}") from error
 
 
 def _name_of(url: str) -> str:

@@ -39,7 +39,8 @@ class BuildRequest:
     without a value. `remove` takes intermediate
     containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
     `squash` makes one layer of those that the build adds to its base. With `pull` the registry is asked for images that
-    are here, too; `keychain` says who asks. `cache_from` are names of images that steps may be taken from. With
+    are here, too; `keychain` says who asks. `contexts` are what stages and images of these names are
+    replaced by: names of images, or addresses; see `parse_contexts`. `cache_from` are names of images that steps may be taken from. With
     `explain` it is told why a step is not in the cache.
 
     `secrets` are what `RUN --mount=type=secret` shows by its id, and nobody else; `agents` are paths of the sockets
@@ -63,6 +64,7 @@ class BuildRequest:
     squash: bool = False
     pull: bool = False
     cache_from: tuple[str, ...] = ()
+    contexts: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     agents: Mapping[str, str] = field(default_factory=dict)
     allow: frozenset[Entitlement] = frozenset()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.build.context import Context
 from imagewright.build.copying import Selection, select_files
-from imagewright.build.downloading import Downloads, Fetched
+from imagewright.build.downloading import Downloads, FetchedFile
 from imagewright.build.explanation import Explainer
 from imagewright.build.flights import Flights
 from imagewright.build.imported_cache import ImportedCache
@@ -21,7 +21,7 @@ from imagewright.build.request import Network, Surroundings
 from imagewright.build.running import Runner, check_surroundings, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
-from imagewright.errors import Cancelled, DockerfileError, InvalidInput
+from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput
 from imagewright.events import (
     BuildWarning,
     CacheHit,
@@ -40,6 +40,7 @@ from imagewright.filesystem import Layer, workdir_layer
 from imagewright.oci import Digest, Platform, chain_id, describe_platform, encode_config, suits
 from imagewright.plan import (
     AddFiles,
+    Base,
     Configure,
     Continue,
     CopyFiles,
@@ -62,7 +63,7 @@ __all__ = ["Settings", "Steps"]
 _MOST_COMPARED = 5000
 
 
-def _cannot_fetch(source: Remote) -> Fetched:
+def _cannot_fetch(source: Remote) -> FetchedFile | Tree:
     raise AssertionError(source)
 
 
@@ -159,8 +160,13 @@ class Steps:
     def _fetch(self, node: Node, inputs: Sequence[State], report: Reporter, cancellation: Cancellation) -> State | None:
         """Bring here what `node` adds from elsewhere; return the state after it if it is in the cache then."""
 
-        def fetch(source: Remote) -> Fetched:
-            fetched = self._downloads.fetch(source, report, cancellation)
+        def fetch(source: Remote) -> FetchedFile | Tree:
+            try:
+                fetched = self._downloads.fetch(source, report, cancellation)
+            except Cancelled:
+                raise
+            except ImagewrightError as error:
+                raise type(error)(f"ADD failed: {error}") from error
             report(Output("stdout", b"\n"))
             return fetched
 
@@ -199,10 +205,16 @@ class Steps:
             case Scratch(platform):
                 return replace(start(platform or self._settings.platform), platform=platform)
             case Image(base, platform):
-                return State(base.config, base.image_id, platform)
+                return State(base.config, self._image_of(base, node), platform)
             case Continue():
                 return inputs[0]
         return None
+
+    def _image_of(self, base: Base, node: Node) -> Digest | None:
+        """Return the image of `base`; it becomes one where a stage begins with it."""
+        if base.stored:
+            return base.image_id
+        return self._store.add_image(encode_config(base.config)) if node.step else None
 
     def _finish(self, node: Node, state: State) -> State:
         report = self._transcript.reporter(node.index)
@@ -287,7 +299,7 @@ class Steps:
         node: Node,
         op: CopyFiles | AddFiles,
         inputs: Sequence[State],
-        fetch: Callable[[Remote], Fetched] = _cannot_fetch,
+        fetch: Callable[[Remote], FetchedFile | Tree] = _cannot_fetch,
     ) -> Selection:
         if node.index not in self._selections:
             context = len(inputs) == 1

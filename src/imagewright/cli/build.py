@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import click
@@ -19,7 +19,7 @@ from imagewright.cli.options import engine_options, parse_assignment
 from imagewright.cli.packing import open_context
 from imagewright.cli.registry_options import RegistryOptions, registry_options
 from imagewright.cli.target import open_target
-from imagewright.engine import BuildRequest, Surroundings
+from imagewright.engine import BuildRequest, Surroundings, parse_contexts
 from imagewright.engine.info import read_machine
 from imagewright.errors import InvalidInput
 from imagewright.oci import Platform
@@ -37,6 +37,7 @@ __all__ = ["command"]
 @click.option("--build-arg", "build_args", multiple=True, metavar="NAME[=VALUE]", help="Set an ARG; may be repeated.")
 @click.option("--label", "labels", multiple=True, metavar="NAME[=VALUE]", help="Label the image; may be repeated.")
 @click.option("--cache-from", multiple=True, metavar="IMAGE", help="Take steps from this image; may be repeated.")
+@click.option("--build-context", "contexts", multiple=True, metavar="NAME=IMAGE|URL", help="Use this for that name.")
 @click.option("--explain", is_flag=True, help="Say of each step that is not in the cache why.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
 @click.option("--pull", is_flag=True, help="Ask the registry for every base, whether it is here or not.")
@@ -68,6 +69,7 @@ def command(
     build_args: Sequence[str],
     labels: Sequence[str],
     cache_from: Sequence[str],
+    contexts: Sequence[str],
     explain: bool,
     no_cache: bool,
     pull: bool,
@@ -102,6 +104,7 @@ def command(
         build_args=dict(_build_arg(text) for text in build_args),
         labels={name: value or "" for name, value in map(parse_assignment, labels)},
         cache_from=tuple(cache_from),
+        contexts=_contexts(contexts),
         explain=explain,
         no_cache=no_cache,
         remove=remove or force_remove,
@@ -141,6 +144,20 @@ def _build_arg(text: str) -> tuple[str, str | None]:
     """Return name and value, that of the environment where only a name is given."""
     name, value = parse_assignment(text)
     return name, os.environ.get(name) if value is None else value
+
+
+def _contexts(texts: Sequence[str]) -> Mapping[str, str]:
+    """Return the named contexts; what only the client can read is refused: `POST /build` sends one context."""
+    contexts = {}
+    for text in texts:
+        name, value = parse_assignment(text)
+        if not value:
+            raise InvalidInput(f"--build-context {name}: a value is missing")
+        if not is_remote(value) and (value.startswith((".", "/", "~")) or os.path.exists(value)):
+            raise InvalidInput(f"--build-context {name}: a directory cannot be sent beside the context: {value}")
+        contexts[name] = value
+    parse_contexts(contexts)
+    return contexts
 
 
 def _platform(text: str | None) -> Platform | None:

@@ -244,6 +244,8 @@ def _build_parameters(request: BuildRequest) -> list[tuple[str, str]]:
         parameters.append(("labels", json.dumps(dict(request.labels))))
     if request.cache_from:
         parameters.append(("cachefrom", json.dumps(request.cache_from)))
+    if request.contexts:
+        parameters.append(("contexts", json.dumps(dict(request.contexts))))
     if request.explain:
         parameters.append(("explain", "1"))
     if request.no_cache:

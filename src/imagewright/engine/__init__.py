@@ -9,7 +9,7 @@
         print(image, [summary.tags for summary in engine.list()])
 """
 
-from imagewright.build import BuildRequest, ContextLimits, Entitlement, Network, Surroundings
+from imagewright.build import BuildRequest, ContextLimits, Entitlement, Network, Surroundings, parse_contexts
 from imagewright.engine.distribution import Distribution
 from imagewright.engine.engine import DEFAULT_DATA_ROOT, Engine
 from imagewright.engine.happenings import Happening
@@ -56,4 +56,5 @@ __all__ = [
     "StoredImage",
     "Surroundings",
     "Ulimit",
+    "parse_contexts",
 ]

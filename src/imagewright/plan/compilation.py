@@ -1,7 +1,7 @@
 """From a parsed Dockerfile to a plan."""
 
 import dataclasses
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -130,7 +130,8 @@ class Compilation:
     the plan has no more nodes.
 
     An image is asked of `resolve` when its place in the source is reached, not before: what stands before it can be
-    carried out meanwhile.
+    carried out meanwhile. It is asked for the stages, too, whose names are among `contexts`: their own instructions are
+    left out.
     """
 
     def __init__(
@@ -143,12 +144,15 @@ class Compilation:
         platform: Platform,
         build_platform: Platform | None = None,
         resolve: Resolve,
+        contexts: Collection[str] = (),
     ) -> None:
         self._target = _find_target(dockerfile, target)
         self._dockerfile = dockerfile
         self._args = BuildArgs(build_args, platform=platform, build_platform=build_platform or platform)
         failure = _declare(dockerfile, self._args)
-        self._stages = Stages(dockerfile, variables=self._args.find_global, platform=platform, resolve=resolve)
+        self._stages = Stages(
+            dockerfile, variables=self._args.find_global, platform=platform, resolve=resolve, contexts=contexts
+        )
         self._needed = tuple(range(self._target + 1)) if failure else self._stages.needed(self._target)
         _consume_dropped(dockerfile, self._target, self._needed, self._args)
         self._labels = labels
@@ -159,7 +163,7 @@ class Compilation:
         self._images: dict[Digest, int] = {}
         self._step = 0
         self._total = len(dockerfile.meta_args) + len(labels)
-        self._total += sum(1 + len(dockerfile.stages[index].instructions) for index in self._needed)
+        self._total += sum(1 + len(self._stages.instructions(index)) for index in self._needed)
         self._place = Place(0)
         # Whether the stage at hand is one that has no steps of its own.
         self._hidden = False
@@ -178,7 +182,7 @@ class Compilation:
     def instructions(self) -> Iterator[Instruction]:
         """Yield the instructions of the stages that the target needs, as they stand in the file; no triggers."""
         for index in self._needed:
-            yield from self._dockerfile.stages[index].instructions
+            yield from self._stages.instructions(index)
 
     def batches(self) -> Iterator[Sequence[Node]]:
         """Yield the nodes in source order, as many at a time as need no further image; to be called once.
@@ -241,7 +245,7 @@ class Compilation:
             last = position == len(start.triggers) - 1
             if not (yield from self._add_trigger(index, trigger, state, last=last)):
                 return False
-        for instruction in stage.instructions:
+        for instruction in self._stages.instructions(index):
             step = self._next_step(instruction)
             if not (yield from self._add(index, instruction, state, step=step)):
                 return False

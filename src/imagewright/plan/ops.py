@@ -33,10 +33,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An image that something is made from."""
+    """An image that something is made from; if it is not `stored`, its layers are there and it itself is not."""
 
     image_id: Digest
     config: ImageConfig
+    stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Where the stages of a Dockerfile begin, and which of them a target needs."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,7 +52,10 @@ class Start:
 
 
 class Stages:
-    """The stages of a Dockerfile. Images are asked of `resolve` once each, and only by `start` and `image`."""
+    """The stages of a Dockerfile. Images are asked of `resolve` once each, and only by `start` and `image`.
+
+    Of a stage whose name is among `contexts` nothing is done: `resolve` knows what stands in its place.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,9 @@ class Stages:
         variables: Callable[[str], str | None],
         platform: Platform,
         resolve: Resolve,
+        contexts: Collection[str] = (),
     ) -> None:
+        self._contexts = contexts
         self._dockerfile = dockerfile
         self._variables = variables
         self._platform = platform
@@ -116,6 +121,14 @@ class Stages:
             return number
         return self._find_name(name, index)
 
+    def replaced(self, index: int) -> bool:
+        """Return whether a named context stands in the place of stage `index`."""
+        return self._dockerfile.stages[index].name in self._contexts
+
+    def instructions(self, index: int) -> Sequence[Instruction]:
+        """Return what is carried out of stage `index` after its FROM."""
+        return () if self.replaced(index) else self._dockerfile.stages[index].instructions
+
     def repeated(self, index: int) -> bool:
         """Return whether an earlier stage has the name of stage `index`."""
         name = self._dockerfile.stages[index].name
@@ -139,6 +152,8 @@ class Stages:
         return tuple(sorted(needed))
 
     def _sources(self, index: int) -> Iterator[int]:
+        if self.replaced(index):
+            return
         stage = self._dockerfile.stages[index]
         earlier = self._find_earlier(index)
         triggers: tuple[str, ...] = ()
@@ -161,11 +176,14 @@ class Stages:
             return None  # told when the stage is compiled
 
     def _triggers(self, index: int) -> tuple[str, ...]:
-        instructions = self._dockerfile.stages[index].instructions
+        instructions = self.instructions(index)
         return tuple(instruction.trigger for instruction in instructions if isinstance(instruction, OnBuild))
 
     def _find_start(self, index: int, place: Place) -> Start:
         stage = self._dockerfile.stages[index]
+        if self.replaced(index):
+            platform = self._find_platform(stage.base)
+            return Start(base=self.image(stage.name, place, platform), platform=platform)
         name = self._expand(stage.base.image)
         if not name:
             raise InvalidInput(f"base name ({stage.base.image}) should not be blank")

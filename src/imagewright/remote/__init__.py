@@ -11,6 +11,7 @@ from imagewright.remote.kinds import PREAMBLE, Kind, detect_kind
 from imagewright.remote.limits import DEFAULT_LIMITS, FetchLimits
 from imagewright.remote.repository import Repository, is_repository, parse_repository
 from imagewright.remote.source import is_remote, parse_remote
+from imagewright.remote.urls import parse_url
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -27,4 +28,5 @@ __all__ = [
     "open_url",
     "parse_remote",
     "parse_repository",
+    "parse_url",
 ]
