@@ -30,7 +30,7 @@ _STAGE = "FROM busybox AS evil\nRUN mkdir /o /e && touch /o/file && ln -s %s /o/
 def test_a_link_of_a_stage_moves_no_mount(engine: Engine, leads_to: str, inner: str) -> None:
     # A /dev of somebody else's making could let the runtime hide something else than what it means to.
     run = f"RUN --mount=type=bind,from=evil,source=/o,target=/c --mount={inner},target=/c/sub touch /x\n"
-    with pytest.raises(DockerfileError, match="nothing can be mounted at /c/sub, .*: a link is in the way"):
+    with pytest.raises(DockerfileError, match=r"nothing can be mounted at /c/sub, .*: a link is in the way"):
         build(engine, f"{_STAGE % leads_to}FROM busybox\n{run}")
 
 
