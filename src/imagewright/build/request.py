@@ -33,15 +33,14 @@ class Surroundings:
 class BuildRequest:
     """The parameters of a build.
 
-    `remote` says where the context is: a URL of http or https, or a git repository; "" is the client.
-    `dockerfile` is a path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or
-    number, "" for the last. With `check` the build checks are told as warnings. A build arg that is None is declared
-    without a value. `remove` takes intermediate
-    containers away after each step that succeeds, `force_remove` after every step. `platform` None is the machine's.
-    `squash` makes one layer of those that the build adds to its base. With `pull` the registry is asked for images that
-    are here, too; `keychain` says who asks. `contexts` are what stages and images of these names are
-    replaced by: names of images, or addresses; see `parse_contexts`. `cache_from` are names of images that steps may be taken from. With
-    `explain` it is told why a step is not in the cache.
+    `remote` says where the context is: a URL of http or https, or a git repository; "" is the client. `dockerfile` is a
+    path in the context, "" for `Dockerfile` or else `dockerfile`. `target` is a stage by name or number, "" for the
+    last. A build arg that is None is declared without a value. `remove` takes intermediate containers away after each
+    step that succeeds, `force_remove` after every step. `platform` None is the machine's. `squash` makes one layer of
+    those that the build adds to its base. With `pull` the registry is asked for images that are here, too; `keychain`
+    says who asks. `contexts` are what stages and images of these names are replaced by: names of images, or addresses;
+    see `parse_contexts`. `cache_from` are names of images that steps may be taken from. With `explain` it is told why a
+    step is not in the cache, with `check` what the build checks find.
 
     `secrets` are what `RUN --mount=type=secret` shows by its id, and nobody else; `agents` are paths of the sockets
     that `type=ssh` leads to. `allow` are `network.host` and `security.insecure`, for what RUN may ask for itself; the

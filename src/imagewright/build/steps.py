@@ -36,7 +36,7 @@ from imagewright.events import (
     StepStarted,
     TriggersStarted,
 )
-from imagewright.filesystem import Layer, workdir_layer
+from imagewright.filesystem import Layer, Tree, workdir_layer
 from imagewright.oci import Digest, Platform, chain_id, describe_platform, encode_config, suits
 from imagewright.plan import (
     AddFiles,
