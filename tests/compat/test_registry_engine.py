@@ -3,7 +3,7 @@
 import io
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,9 +44,14 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
-def podman(directory: Path, *arguments: str) -> str:
-    with podman_storage(directory) as storage:
-        return run("podman", *storage, *arguments)
+@pytest.fixture(name="storage")
+def make_storage(tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    with podman_storage(tmp_path) as storage:
+        yield storage
+
+
+def podman(storage: Sequence[str], *arguments: str) -> str:
+    return run("podman", *storage, *arguments)
 
 
 def pushed(engine: Engine, registry: DockerRegistry, repository: str) -> Reference:
@@ -73,20 +78,20 @@ def test_skopeo(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> Non
     assert {name.digest for name in engine.inspect(str(image)).digests} == {digest.digest}
 
 
-def test_podman(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
+def test_podman(engine: Engine, registry: DockerRegistry, storage: Sequence[str], tmp_path: Path) -> None:
     digest = pushed(engine, registry, "team/podman")
     host, creds = registry.host, f"{USER}:{PASSWORD}"
-    identity = podman(tmp_path, "pull", "-q", "--tls-verify=false", "--creds", creds, str(digest)).strip()
+    identity = podman(storage, "pull", "-q", "--tls-verify=false", "--creds", creds, str(digest)).strip()
     assert identity == engine.inspect(digest.familiar).id.encoded
     target = f"{host}/team/podman-back:1"
     printed = tmp_path / "digest"
     options = ("--tls-verify=false", "--creds", creds, "--digestfile", str(printed))
-    podman(tmp_path, "push", "-q", *options, identity, target)
+    podman(storage, "push", "-q", *options, identity, target)
     image = engine.pull(Reference.parse(target), keychain=keychain(registry))
     assert printed.read_text() in {str(name.digest) for name in engine.inspect(str(image)).digests}
 
 
-def test_zstd(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
+def test_zstd(engine: Engine, registry: DockerRegistry, tmp_path: Path, storage: Sequence[str]) -> None:
     name = Reference.parse(f"{registry.host}/team/zstd:1")
     data = io.BytesIO(context(DOCKERFILE, {"a": "one", "b": "two" * 1_000_000}))
     image = engine.build(data, BuildRequest(tags=(name,)))
@@ -96,7 +101,7 @@ def test_zstd(engine: Engine, registry: DockerRegistry, tmp_path: Path) -> None:
     run("skopeo", "copy", *source, f"dir:{tmp_path}/dir")
     manifest = json.loads((tmp_path / "dir" / "manifest.json").read_text())
     assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
-    assert podman(tmp_path, "pull", "-q", "--tls-verify=false", "--creds", creds, str(name)).strip() == image.encoded
+    assert podman(storage, "pull", "-q", "--tls-verify=false", "--creds", creds, str(name)).strip() == image.encoded
     run("skopeo", "copy", *source, f"oci:{tmp_path}/layout:1")
     (diff_id, *_) = engine.inspect(str(image)).config.diff_ids
     engine.remove(str(image), force=True)

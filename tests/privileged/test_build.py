@@ -262,7 +262,6 @@ def test_cancelling_a_run_leaves_nothing(engine: Engine) -> None:
         ("FROM 127.0.0.1:1/missing\n", "connection refused"),
         ('FROM busybox\nRUN ["/nope"]\n', 'exec: "/nope": stat /nope: no such file or directory'),
         ("FROM scratch\n", "No image was generated. Is your Dockerfile empty?"),
-        ("FROM busybox\nADD http://127.0.0.1:1/x /\n", "not supported yet"),
     ],
 )
 def test_bad_dockerfiles(engine: Engine, dockerfile: str, message: str) -> None:

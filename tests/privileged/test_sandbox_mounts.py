@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,8 +181,10 @@ class TestAgents:
 
             def talk(_channel: str, data: bytes) -> None:
                 told.append(data)
-                (pid,) = (tmp_path / "state/bundles").glob("*/pid")
-                root = f"/proc/{pid.read_text()}/root"
+                # The runtime writes it down after the process has begun.
+                while not (found := [path.read_text() for path in (tmp_path / "state/bundles").glob("*/pid")]):
+                    time.sleep(0.005)
+                root = f"/proc/{found[0]}/root"
                 for _ in range(2):
                     with socket.socket(socket.AF_UNIX) as client:
                         client.connect(f"{root}/run/agent.0")

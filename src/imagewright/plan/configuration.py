@@ -94,20 +94,11 @@ def with_volumes(config: RunConfig, paths: Sequence[str]) -> RunConfig:
 
 
 def with_healthcheck(config: RunConfig, check: Healthcheck) -> RunConfig:
-    """Return `config` with `check`; what it leaves to the default is taken from the check that it replaces.
+    """Return `config` with `check`, which takes nothing from the one that it replaces.
 
-    So the classic builder has it, for NONE too.
+    https://docs.docker.com/reference/dockerfile/#healthcheck: only the last one takes effect.
     """
-    before = config.healthcheck or Healthcheck()
-    merged = Healthcheck(
-        test=check.test,
-        interval=check.interval or before.interval,
-        timeout=check.timeout or before.timeout,
-        start_period=check.start_period or before.start_period,
-        start_interval=check.start_interval or before.start_interval,
-        retries=check.retries or before.retries,
-    )
-    return replace(config, healthcheck=merged)
+    return replace(config, healthcheck=check)
 
 
 def with_trigger(config: RunConfig, trigger: str) -> RunConfig:

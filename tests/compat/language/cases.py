@@ -7,7 +7,7 @@ import os
 import tarfile
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -91,7 +91,7 @@ def _packed() -> bytes:
             "p/file": Member(b"packed", mode=0o640, uid=7, gid=8),
             "p/setuid": Member(b"su", mode=0o4755),
             "p/link": Member.symlink("file"),
-            "p/again": Member.hard_link("p/file", 0o640),
+            "p/again": replace(Member.hard_link("p/file", 0o640), uid=7, gid=8),
             "p/xattr": Member(b"x", pax_headers={"SCHILY.xattr.user.colour": "blue"}),
             "top": Member(b"top"),
         }

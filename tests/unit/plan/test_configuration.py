@@ -72,14 +72,12 @@ def test_a_volume_needs_a_path(path: str) -> None:
         with_volumes(RunConfig(), [path])
 
 
-def test_a_healthcheck_takes_what_it_leaves_open_from_the_one_before() -> None:
+def test_a_healthcheck_takes_nothing_from_the_one_before() -> None:
     first = Healthcheck(test=("CMD", "a"), interval=5, timeout=6, start_period=7, start_interval=9, retries=8)
     config = with_healthcheck(RunConfig(), first)
     assert config.healthcheck == first
-    config = with_healthcheck(config, Healthcheck(test=("CMD", "b"), retries=2))
-    assert config.healthcheck == Healthcheck(
-        test=("CMD", "b"), interval=5, timeout=6, start_period=7, start_interval=9, retries=2
-    )
+    second = Healthcheck(test=("CMD", "b"), retries=2)
+    assert with_healthcheck(config, second).healthcheck == second
 
 
 def test_triggers_append() -> None:
