@@ -25,6 +25,15 @@ staff:x:50:user
 user:x:1000:
 nogroup:x:65534:
 """
+_CERTIFICATES = "/usr/local/share/ca-certificates"
+# Without manuals and translations, and with a dpkg that waits for no disk: as Docker's own Debian is.
+_SLIM = (
+    "--variant=minbase",
+    *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man")),
+    "--dpkgopt=force-unsafe-io",
+    '--aptopt=Acquire::Languages "none"',
+    f'--customize-hook=if [ -d {_CERTIFICATES} ]; then cp -r {_CERTIFICATES} "$1/usr/local/share"; fi',
+)
 
 
 def busybox_base() -> bytes:
@@ -52,21 +61,21 @@ def busybox_base() -> bytes:
 
 
 def debian_base() -> str:
-    """Return the path of the tar of a minimal Debian system, made by mmdebstrap at most once a day.
+    """Return the path of the tar of a Debian system like those for containers, made by mmdebstrap at most once a day.
 
-    It is the machine's own release, from the machine's own package sources, kept in the system's cache directory.
-    Needs root, mmdebstrap and the network.
+    It is the machine's own release, from the machine's own package sources, with the certificates that this machine has
+    been told to trust, kept in the system's cache directory. Needs root, mmdebstrap and the network.
     """
     directory = os.path.join(os.environ.get("XDG_CACHE_HOME", "/var/cache"), "imagewright-tests")
     os.makedirs(directory, exist_ok=True)
     suite = _release()
-    path = os.path.join(directory, f"{suite}-{time.strftime('%Y%m%d')}.tar")
+    path = os.path.join(directory, f"slim-{suite}-{time.strftime('%Y%m%d')}.tar")
     with _locked(os.path.join(directory, "lock")):
         if not os.path.exists(path):
-            for old in glob.glob(os.path.join(directory, f"{suite}-*.tar")):
+            for old in glob.glob(os.path.join(directory, f"*{suite}-*.tar")):
                 os.unlink(old)
             partial = f"{path}.partial"
-            command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=tar"]
+            command = ["mmdebstrap", "--quiet", "--mode=root", *_SLIM, "--format=tar"]
             subprocess.run([*command, suite, partial, *_sources(suite)], check=True, stdin=subprocess.DEVNULL)
             os.rename(partial, path)
     return path
