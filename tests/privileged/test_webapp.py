@@ -34,7 +34,7 @@ FROM webapp
 RUN id -un
 USER root
 RUN find / -xdev -type f '(' -name '*.deb' -o -name '*.whl' -o -name pip.conf -o -name gcc -o -name '_speedups*.so' \
-    -o -path '/var/lib/apt/lists/*' ')'
+    -o -name '*_Packages' ')'
 """
 # Without a network names are not there the second time either.
 _IMPATIENT = """\

@@ -25,14 +25,15 @@ staff:x:50:user
 user:x:1000:
 nogroup:x:65534:
 """
-_CERTIFICATES = "/usr/local/share/ca-certificates"
+_TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 # Without manuals and translations, and with a dpkg that waits for no disk: as Docker's own Debian is.
 _SLIM = (
     "--variant=minbase",
     *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "locale", "man")),
     "--dpkgopt=force-unsafe-io",
     '--aptopt=Acquire::Languages "none"',
-    f'--customize-hook=if [ -d {_CERTIFICATES} ]; then cp -r {_CERTIFICATES} "$1/usr/local/share"; fi',
+    # Debian's package of certificates adds what it finds there to its own.
+    f'--customize-hook=[ ! -e {_TRUSTED} ] || install -D -m 644 {_TRUSTED} "$1/usr/local/share/ca-certificates/machine.crt"',
 )
 
 
@@ -63,8 +64,8 @@ def busybox_base() -> bytes:
 def debian_base() -> str:
     """Return the path of the tar of a Debian system like those for containers, made by mmdebstrap at most once a day.
 
-    It is the machine's own release, from the machine's own package sources, with the certificates that this machine has
-    been told to trust, kept in the system's cache directory. Needs root, mmdebstrap and the network.
+    It is the machine's own release, from the machine's own package sources, with the certificates that this machine
+    trusts, kept in the system's cache directory. Needs root, mmdebstrap and the network.
     """
     directory = os.path.join(os.environ.get("XDG_CACHE_HOME", "/var/cache"), "imagewright-tests")
     os.makedirs(directory, exist_ok=True)
