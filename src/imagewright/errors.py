@@ -34,9 +34,20 @@ __all__ = [
     "Unsupported",
 ]
 
+_LONGEST_MESSAGE = 8192
+
 
 class ImagewrightError(Exception):
-    """The root: catch it to catch everything imagewright raises on purpose."""
+    """The root: catch it to catch everything imagewright raises on purpose.
+
+    Of a message that is very long, as one that quotes a line of megabytes, the middle is left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > _LONGEST_MESSAGE:
+            half = _LONGEST_MESSAGE // 2
+            message = f"{message[:half]}...{message[-half:]}"
+        super().__init__(message)
 
 
 class InvalidInput(ImagewrightError):

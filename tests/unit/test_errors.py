@@ -22,6 +22,13 @@ def test_dockerfile_error_without_a_line() -> None:
     assert (error.line, error.source, error.path) == (0, "", "Dockerfile")
 
 
+def test_the_middle_of_a_long_message_is_left_out() -> None:
+    assert str(InvalidInput("a" * 8192)) == "a" * 8192
+    assert str(InvalidInput(f"unknown: {'a' * 1_000_000}: no such thing")) == (
+        f"unknown: {'a' * 4087}...{'a' * 4081}: no such thing"
+    )
+
+
 def test_run_failed_carries_the_exit_code() -> None:
     assert RunFailed("returned a non-zero code: 3", exit_code=3).exit_code == 3
 

@@ -10,6 +10,7 @@ from imagewright.archive import DEFAULT_LIMITS as ARCHIVE_LIMITS
 from imagewright.archive import Limits, Readable, Spool, decompress, read_content, read_tree
 from imagewright.build.known_contexts import KnownContext, KnownContexts
 from imagewright.build.recognition import Recognition
+from imagewright.dockerfile import LARGEST_DOCKERFILE
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import File, IgnorePatterns, Layer, Tree, Whiteout, apply, find, resolve
 from imagewright.remote import DEFAULT_LIMITS as FETCH_LIMITS
@@ -34,7 +35,7 @@ class ContextLimits:
 
     archive: Limits = ARCHIVE_LIMITS
     fetch: FetchLimits = FETCH_LIMITS
-    dockerfile: int = 4 << 20
+    dockerfile: int = LARGEST_DOCKERFILE
 
 
 DEFAULT_LIMITS = ContextLimits()

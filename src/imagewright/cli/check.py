@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +11,15 @@ import click
 from imagewright.checks import Finding, check, describe
 from imagewright.cli.options import parse_assignment
 from imagewright.cli.packing import open_context
-from imagewright.dockerfile import parse
+from imagewright.dockerfile import LARGEST_DOCKERFILE, parse
 from imagewright.errors import DockerfileError
 from imagewright.oci import Platform
 
 __all__ = ["command"]
 
 _FOUND = 1
+# How many characters are shown of a line: it may have megabytes.
+_SHOWN = 1024
 
 
 @click.command("check")
@@ -43,9 +46,7 @@ def command(
     """
     context = open_context(directory, dockerfile)
     name = dockerfile or os.path.join(directory, context.dockerfile)
-    data = context.dockerfile_data
-    if data is None:
-        data = _read(os.path.join(directory, context.dockerfile), name)
+    data = _read(dockerfile or name, name)
     machine = Platform.parse(f"linux/{os.uname().machine}", default=Platform("linux", "amd64"))
     findings: tuple[Finding, ...] = ()
     failure: DockerfileError | None = None
@@ -67,17 +68,23 @@ def command(
         click.echo(json.dumps(_document(name, findings, failure), indent=2))
     else:
         for finding in findings:
-            click.echo(f"{describe(finding, name)}\n    {finding.source.strip()}\n    {finding.rule.detail}")
+            click.echo(f"{describe(finding, name)}\n    {finding.source.strip()[:_SHOWN]}\n    {finding.rule.detail}")
     if findings or failure:
         click_context.exit(_FOUND)
 
 
 def _read(path: str, name: str) -> bytes:
     try:
+        # A pipe would be waited for, and a device may have no end.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DockerfileError(f"unable to read the Dockerfile: {name!r} is not a file", path=name)
         with open(path, "rb") as file:
-            return file.read()
+            data = file.read(LARGEST_DOCKERFILE + 1)
     except OSError as error:
         raise DockerfileError(f"unable to read the Dockerfile: {error.strerror}", path=name) from error
+    if len(data) > LARGEST_DOCKERFILE:
+        raise DockerfileError(f"the Dockerfile ({name}) is larger than {LARGEST_DOCKERFILE >> 20} MiB", path=name)
+    return data
 
 
 def _build_arg(text: str) -> tuple[str, str | None]:

@@ -32,10 +32,12 @@ from imagewright.dockerfile.instructions import (
     Workdir,
 )
 from imagewright.dockerfile.mounts import MountFlag, MountKind, Sharing, check_mount, parse_mount
-from imagewright.dockerfile.parser import parse, parse_changes, parse_instruction
+from imagewright.dockerfile.parser import LARGEST_DOCKERFILE, MOST_INSTRUCTIONS, parse, parse_changes, parse_instruction
 
 __all__ = [
+    "LARGEST_DOCKERFILE",
     "LARGEST_EXPANSION",
+    "MOST_INSTRUCTIONS",
     "Add",
     "Arg",
     "Cmd",

@@ -17,6 +17,8 @@ from imagewright.errors import InvalidInput
 __all__ = ["Line", "Lines"]
 
 _DIRECTIVE = re.compile(r"#[\t\n\f\r ]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=")
+# What is shown of a line; a line may have megabytes.
+_LONGEST_SOURCE = 1024
 _DIRECTIVES = frozenset({"check", "escape", "syntax"})
 
 # The texts are the classic engine's, which prints them in red before the first step.
@@ -64,8 +66,8 @@ class Lines:
 
     @property
     def source(self) -> str:
-        """The physical line that `start` names, for messages."""
-        return printable(self._physical[self.start - 1].removesuffix("\r")) if self.start else ""
+        """The physical line that `start` names, for messages: not all of one that is very long."""
+        return printable(self._physical[self.start - 1][:_LONGEST_SOURCE].removesuffix("\r")) if self.start else ""
 
     def __iter__(self) -> Iterator[Line]:
         while self._taken < len(self._physical):

@@ -9,7 +9,12 @@ from imagewright.dockerfile.lines import Lines
 from imagewright.dockerfile.raw import RawInstruction, read_instruction
 from imagewright.errors import DockerfileError, InvalidInput
 
-__all__ = ["parse", "parse_changes", "parse_instruction"]
+__all__ = ["LARGEST_DOCKERFILE", "MOST_INSTRUCTIONS", "parse", "parse_changes", "parse_instruction"]
+
+#: The most bytes that whoever reads a Dockerfile takes, unless told otherwise; for `parse` any size will do.
+LARGEST_DOCKERFILE = 4 << 20
+#: The most instructions that a Dockerfile may have: each is an image of its own, which is written to the disk.
+MOST_INSTRUCTIONS = 10_000
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHANGES = frozenset(
@@ -110,6 +115,8 @@ def _read(lines: Lines) -> Iterator[tuple[RawInstruction, Span]]:
         content = lines.document(marker.name, chomp=marker.chomp)
         return Heredoc(marker.name, content, expand=not marker.literal, chomp=marker.chomp)
 
-    for line in lines:
+    for number, line in enumerate(lines, 1):
+        if number > MOST_INSTRUCTIONS:
+            raise InvalidInput(f"line {line.span.start}: there are more than {MOST_INSTRUCTIONS} instructions")
         raw = read_instruction(line, lines.escape).with_documents(document)
         yield raw, Span(line.span.start, lines.end)

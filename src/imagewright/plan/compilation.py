@@ -107,6 +107,10 @@ def _consume_dropped(dockerfile: Dockerfile, target: int, needed: tuple[int, ...
                     args.consume(name for name, _ in instruction.pairs)
 
 
+def _located(error: InvalidInput, blame: Instruction) -> DockerfileError:
+    return DockerfileError(str(error), line=blame.span.start, source=blame.source)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _End:
     """The last node of a stage, its configuration, and its args."""
@@ -308,11 +312,15 @@ class Compilation:
         self._place = Place(len(self._nodes), step)
         try:
             translation = translate(instruction, state)
-            self._budget.spend(translation, state)
         except Cancelled:
             raise
         except ImagewrightError as error:
             return self._fail(error, blame or instruction, stage=stage, step=step)
+        try:
+            self._budget.spend(translation, state)
+        except InvalidInput as error:
+            # Not a `Fail` at its place: what stands before it would be carried out, and is a great deal.
+            raise _located(error, blame or instruction) from error
         self._append_translation(stage, parent, translation, state, step=step, closes_step=closes_step)
         return True
 
@@ -427,7 +435,7 @@ class Compilation:
 
     def _fail(self, error: ImagewrightError, blame: Instruction, *, stage: int, step: Step | None) -> bool:
         if isinstance(error, InvalidInput) and not (isinstance(error, DockerfileError) and error.line):
-            located = DockerfileError(str(error), line=blame.span.start, source=blame.source)
+            located = _located(error, blame)
             located.__cause__ = error
             error = located
         inputs = (self._nodes[-1].index,) if self._nodes else ()

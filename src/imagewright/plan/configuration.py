@@ -12,6 +12,7 @@ from imagewright.oci import Healthcheck, RunConfig
 __all__ = [
     "DEFAULT_PATH",
     "DEFAULT_SHELL",
+    "check_path",
     "clean_path",
     "environment",
     "join_workdir",
@@ -28,6 +29,9 @@ __all__ = [
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
+
+_LONGEST_PATH = 4096
+_PATH_SHOWN = 64
 
 # What the documents have as the value of a port or volume; never changed, so one will do.
 _EMPTY: dict[str, Any] = {}
@@ -106,16 +110,25 @@ def with_trigger(config: RunConfig, trigger: str) -> RunConfig:
     return replace(config, on_build=(*(config.on_build or ()), trigger))
 
 
+def check_path(path: str) -> str:
+    """Return `path`; raise `InvalidInput` if it is longer than the kernel takes."""
+    if len(path) > _LONGEST_PATH:
+        raise InvalidInput(f"{path[:_PATH_SHOWN]}...: file name too long: more than {_LONGEST_PATH} characters")
+    return path
+
+
 def join_workdir(current: str, path: str) -> str:
-    """Return the working directory that `WORKDIR path` makes of `current`; raise `InvalidInput` for an empty path.
+    """Return the working directory that `WORKDIR path` makes of `current`.
+
+    Raises `InvalidInput` for an empty path, and for one that is too long.
 
     An absolute path stays as it is written: the engine records it so. `clean_path` is for whoever uses it.
     """
     if not path:
         raise InvalidInput("cannot normalize nothing")
     if path.startswith("/"):
-        return path
-    return clean_path(f"{current}/{path}")
+        return check_path(path)
+    return check_path(clean_path(f"{current}/{path}"))
 
 
 def clean_path(path: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from imagewright.dockerfile import MountFlag, parse_mount
+from imagewright.plan.configuration import check_path
 
 __all__ = ["RunMount", "plan_mounts"]
 
@@ -84,4 +85,4 @@ def _complete(flag: MountFlag, workdir: str, agents: int) -> MountFlag:
 
 
 def _absolute(path: str, workdir: str) -> str:
-    return posixpath.normpath(f"/{posixpath.join(workdir, path).lstrip('/')}")
+    return posixpath.normpath(f"/{check_path(posixpath.join(workdir, path)).lstrip('/')}")

@@ -38,6 +38,7 @@ from imagewright.oci import Healthcheck as HealthcheckConfig
 from imagewright.oci import RunConfig
 from imagewright.plan import history
 from imagewright.plan.configuration import (
+    check_path,
     clean_path,
     environment,
     join_workdir,
@@ -255,7 +256,9 @@ def _copy(instruction: Copy, state: StageState) -> Translation:
     sources = _expand_all(instruction.sources, state)
     if any(source.startswith(_WEB) for source in sources):
         raise InvalidInput("COPY failed: source can't be a URL for COPY")
-    op = CopyFiles(sources=sources, parents=instruction.parents, **_placement(instruction, state))
+    op = CopyFiles(
+        sources=tuple(map(check_path, sources)), parents=instruction.parents, **_placement(instruction, state)
+    )
     inputs = (state.find_source(instruction.from_),) if instruction.from_ else ()
     return Translation(op, _copy_text("COPY", op, state), inputs)
 
@@ -267,7 +270,8 @@ def _add(instruction: Add, state: StageState) -> Translation:
     if checksum and not (words and words[0].startswith(_REMOTE)):
         raise InvalidInput("checksum requires HTTP(S) or Git sources")
     sources = tuple(
-        Remote(word, checksum, instruction.keep_git_dir) if word.startswith(_REMOTE) else word for word in words
+        Remote(word, checksum, instruction.keep_git_dir) if word.startswith(_REMOTE) else check_path(word)
+        for word in words
     )
     op = AddFiles(sources=sources, unpack=instruction.unpack, **_placement(instruction, state))
     return Translation(op, _copy_text("ADD", op, state))
@@ -276,7 +280,7 @@ def _add(instruction: Add, state: StageState) -> Translation:
 def _placement(instruction: Copy | Add, state: StageState) -> dict[str, Any]:
     destination, chown, chmod = _expand_all((instruction.destination, instruction.chown, instruction.chmod), state)
     return {
-        "destination": destination,
+        "destination": check_path(destination),
         "workdir": clean_path(state.config.working_dir),
         "chown": chown,
         "chmod": parse_mode(chmod) if chmod else None,

@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 
 import pytest
@@ -85,6 +86,32 @@ def test_ignored_files_count(directory: pathlib.Path) -> None:
     assert "'a'" in run(str(directory)).stdout
     (directory / "Dockerfile.dockerignore").write_text("b\n")
     assert "'b'" in run(str(directory)).stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory"])
+def test_a_dockerfile_that_is_no_file(tmp_path: pathlib.Path, kind: str) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    if kind == "pipe":
+        os.mkfifo(dockerfile)
+    elif kind == "device":
+        dockerfile.symlink_to("/dev/zero")
+    else:
+        dockerfile.mkdir()
+    result = run(str(tmp_path))
+    expected = f"error: unable to read the Dockerfile: '{tmp_path}/Dockerfile' is not a file\n"
+    assert (result.exit_code, result.stderr) == (1, expected)
+
+
+def test_a_dockerfile_that_is_too_large(directory: pathlib.Path) -> None:
+    with (directory / "Dockerfile").open("ab") as file:
+        file.truncate(4 << 20)
+        assert "unknown instruction" in run(str(directory)).stderr
+        file.truncate((4 << 20) + 1)
+    result = run(str(directory))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: the Dockerfile ({directory}/Dockerfile) is larger than 4 MiB\n",
+    )
 
 
 def test_missing_dockerfile(directory: pathlib.Path) -> None:

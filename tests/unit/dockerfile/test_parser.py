@@ -7,6 +7,7 @@ from time import process_time
 import pytest
 
 from imagewright.dockerfile import (
+    MOST_INSTRUCTIONS,
     Arg,
     Cmd,
     Command,
@@ -208,6 +209,21 @@ def test_changes_that_are_refused(changes: list[str], message: str) -> None:
         parse_changes(changes)
 
     assert str(caught.value) == message
+
+
+def test_the_most_instructions_that_there_may_be() -> None:
+    most = b"FROM a\n" + b"USER b\n\n" * (MOST_INSTRUCTIONS - 1)
+    assert len(parse(most).stages[0].instructions) == MOST_INSTRUCTIONS - 1
+
+    with pytest.raises(DockerfileError) as caught:
+        parse(most + b"RUN c\n")
+
+    assert str(caught.value) == "failed to parse Dockerfile: line 20000: there are more than 10000 instructions"
+    assert (caught.value.line, caught.value.source) == (20_000, "RUN c")
+
+
+def test_not_all_of_a_long_line_is_shown() -> None:
+    assert parse(b"FROM a\nRUN " + b"x" * 5000).stages[0].instructions[0].source == "RUN " + "x" * 1020
 
 
 def test_args_before_the_first_stage_are_not_in_it() -> None:

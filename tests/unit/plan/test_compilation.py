@@ -508,6 +508,20 @@ def test_the_escape_directive_reaches_the_words() -> None:
 
 def test_a_plan_does_not_grow_without_bound() -> None:
     doubling = "ENV a=$a$a\n" * 16
-    plan = plan_of("FROM busybox\nENV a=xxxxxxxx\n" + doubling + "USER $a\n" * 100)
-    assert str(failure(plan)) == "the Dockerfile is too large once its variables are expanded"
-    assert len(plan.nodes) < 100
+    with pytest.raises(DockerfileError, match="the Dockerfile is too large once its variables are expanded") as caught:
+        plan_of("FROM busybox\nENV a=xxxxxxxx\n" + doubling + "USER $a\n" * 100)
+    assert (caught.value.line, caught.value.source) == (80, "USER $a")
+
+
+def test_triggers_do_not_multiply_without_bound() -> None:
+    triggers = "FROM busybox AS a\n" + "ONBUILD LABEL a=b\n" * 200
+    stages = "".join(f"FROM a AS b{n}\n" for n in range(100))
+    copies = "".join(f"COPY --from=b{n} / /\n" for n in range(100))
+    with pytest.raises(DockerfileError, match="there are more than 20000 instructions once triggers are counted"):
+        plan_of(triggers + stages + "FROM busybox\n" + copies)
+
+
+@pytest.mark.parametrize("line", ["WORKDIR /{}", "COPY {} /", "COPY a /{}", "ADD {} /", "RUN --mount=target=/{} true"])
+def test_paths_that_no_file_can_have(line: str) -> None:
+    error = str(failure(plan_of(f"FROM busybox\n{line.format('a/' * 2100)}\n")))
+    assert error.endswith("...: file name too long: more than 4096 characters")
