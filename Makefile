@@ -6,7 +6,8 @@ READY := .venv/.ready
 # PROGRAM:PACKAGE; the package is installed where the program is missing.
 RUN_PROGRAMS := runc:runc slirp4netns:slirp4netns busybox:busybox-static ip:iproute2 unshare:util-linux
 TEST_PROGRAMS := $(RUN_PROGRAMS) dockerd:docker.io docker:docker-cli mmdebstrap:mmdebstrap ps:procps \
-	bzip2:bzip2 xz:xz-utils bsdtar:libarchive-tools git:git docker-compose:docker-compose node:nodejs npm:npm
+	bzip2:bzip2 xz:xz-utils bsdtar:libarchive-tools git:git docker-compose:docker-compose node:nodejs npm:npm \
+	ssh-agent:openssh-client
 
 # Examples for each property in `make fuzz`.
 FUZZ_EXAMPLES ?= 10000

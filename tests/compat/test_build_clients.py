@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from compat.build_differential.cases import waits_for
 from support.bases import busybox_base
 from support.builder import context
 from support.clients import client_library
@@ -119,28 +118,19 @@ def test_docker_py_with_a_dockerfile_from_elsewhere(docker_py: Any, directory: p
 
 
 @pytest.mark.parametrize(
-    ("parameter", "arguments", "run", "shows"),
+    ("arguments", "run", "shows"),
     [
-        ("memory", {"container_limits": {"memory": 64 << 20, "memswap": -1}}, "echo limited", "limited"),
-        ("cpushares", {"container_limits": {"cpushares": 512}}, "echo limited", "limited"),
-        ("cpusetcpus", {"container_limits": {"cpusetcpus": "0"}}, "grep Cpus_allowed_list /proc/self/status", "\t0\n"),
-        ("shmsize", {"shmsize": 16 << 20}, "df -k /dev/shm | awk 'NR==2{print $2}'", "16384\n"),
-        ("extrahosts", {"extra_hosts": {"one": "10.0.0.1"}}, "grep one /etc/hosts", "10.0.0.1\tone\n"),
-        ("cachefrom", {"cache_from": ["base:1"]}, "echo from", "from\n"),
+        ({"container_limits": {"memory": 64 << 20, "memswap": -1}}, "echo limited", "limited"),
+        ({"container_limits": {"cpushares": 512}}, "echo limited", "limited"),
+        ({"container_limits": {"cpusetcpus": "0"}}, "grep Cpus_allowed_list /proc/self/status", "\t0\n"),
+        ({"shmsize": 16 << 20}, "df -k /dev/shm | awk 'NR==2{print $2}'", "16384\n"),
+        ({"extra_hosts": {"one": "10.0.0.1"}}, "grep one /etc/hosts", "10.0.0.1\tone\n"),
+        ({"cache_from": ["base:1"]}, "echo from", "from\n"),
     ],
 )
-def test_docker_py_with_limits(
-    docker_py: Any, parameter: str, arguments: Mapping[str, Any], run: str, shows: str
-) -> None:
-    import docker.errors
-
+def test_docker_py_with_limits(docker_py: Any, arguments: Mapping[str, Any], run: str, shows: str) -> None:
     dockerfile = io.BytesIO(f"FROM base:1\nRUN {run}\n".encode())
-    try:
-        _, log = docker_py.images.build(fileobj=dockerfile, **arguments)
-    except docker.errors.APIError as error:
-        if waits_for(parameter) and error.explanation == f"the build parameter {parameter} is not supported yet":
-            return
-        raise
+    _, log = docker_py.images.build(fileobj=dockerfile, **arguments)
     assert shows in output(log)
 
 
@@ -288,10 +278,7 @@ def test_docker_compose(engine: Daemon, directory: pathlib.Path) -> None:
     assert failed.returncode == 1
     assert EXIT in failed.stdout + failed.stderr
     limited = compose("limited")
-    if limited.returncode and waits_for("shmsize"):
-        assert "is not supported yet" in limited.stdout + limited.stderr
-    else:
-        assert limited.returncode == 0, limited.stdout + limited.stderr
+    assert limited.returncode == 0, limited.stdout + limited.stderr
 
 
 @pytest.mark.compat("node", "npm")

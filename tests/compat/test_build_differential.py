@@ -1,7 +1,6 @@
 """Every build that the protocol has a word for, against a real engine's classic builder."""
 
 import contextlib
-import fnmatch
 import json
 import os
 import socket
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from compat.build_differential.cases import SUBJECTS, read_cases, read_not_yet
+from compat.build_differential.cases import SUBJECTS, read_cases
 from compat.build_differential.comparison import compare
 from compat.build_differential.served import serving
 from support.bases import busybox_base
@@ -68,22 +67,12 @@ def test_the_lists_are_in_order() -> None:
     assert {name for entry in entries for name in entry.get("groups", "").split()} <= {*SUBJECTS}
     names = [case.name for subject in SUBJECTS for case in read_cases(subject)]
     assert len(names) == len(set(names)), "two cases have one name"
-    patterns = [pattern for patterns in read_not_yet().values() for pattern in patterns]
-    assert not [pattern for pattern in patterns if not fnmatch.filter(names, pattern)]
     assert len(names) >= 120
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_same_build(world: World, subject: str) -> None:
-    excused = [pattern for patterns in read_not_yet().values() for pattern in patterns]
-    cases = [
-        case
-        for case in read_cases(subject, world.address)
-        if not any(fnmatch.fnmatchcase(case.name, pattern) for pattern in excused)
-    ]
-    if not cases:
-        pytest.skip("all of its cases wait for work that is not done")
-    found = [difference for case in cases for difference in compare(world.pair, case)]
+    found = [difference for case in read_cases(subject, world.address) for difference in compare(world.pair, case)]
     report = review(found, read_known(KNOWN, subject))
     assert not report, report
 

@@ -1,5 +1,6 @@
 """What a build's result is handed out as, by a real daemon."""
 
+import base64
 import io
 import json
 import tarfile
@@ -12,7 +13,7 @@ from support.bases import busybox_base
 from support.builder import context
 from support.daemon import Daemon, daemon
 from support.engines import leftovers
-from support.unixhttp import request
+from support.unixhttp import UnixConnection, request
 
 pytestmark = pytest.mark.privileged
 
@@ -56,6 +57,23 @@ def test_a_failure_tells_what_the_step_wrote(running: Daemon) -> None:
     )
     assert request(running.socket, "GET", "/images/never/json")[0] == 404
     assert leftovers(running.data_root) == []
+
+
+def test_a_failure_tells_no_secret_that_the_step_wrote(running: Daemon) -> None:
+    header = base64.b64encode(json.dumps({"s": base64.b64encode(b"hush-4711\n").decode()}).encode()).decode()
+    mount = "--mount=type=secret,id=s,env=S"
+    many = "i=0; while [ $i -lt 900 ]; do echo $S; i=$((i + 1)); done; exit 3"
+    for script, wrote in (("echo said $S; exit 3", "\nsaid ***"), (many, "\n***\n***")):
+        target = f"/build?forcerm=1&outputs={quote(json.dumps([{'Type': 'tar'}]))}"
+        connection = UnixConnection(running.socket)
+        dockerfile = f"FROM busybox\nRUN {mount} {script}\n"
+        connection.request("POST", target, context(dockerfile), {"X-Build-Secrets": header})
+        response = connection.getresponse()
+        message = json.loads(response.read())["message"]
+        connection.close()
+        assert response.status == 500
+        assert message.endswith(wrote)
+        assert "4711" not in message
 
 
 def test_a_bad_dockerfile(running: Daemon) -> None:

@@ -162,6 +162,16 @@ class TestSecrets:
         assert caught.value.line == 3
         assert log.events == []
 
+    @pytest.mark.parametrize("value", [b"hush\0-4711", b"hush\xff-4711"])
+    def test_one_that_no_variable_can_hold(self, engine: Engine, value: bytes) -> None:
+        request, log = BuildRequest(secrets={"s": value}), Log()
+        dockerfile = "FROM busybox\nRUN echo ran\nRUN --mount=type=secret,id=s,env=S true"
+        with pytest.raises(DockerfileError, match=r"secret s: it .* the variable S ") as caught:
+            build(engine, dockerfile, request=request, log=log)
+        assert (caught.value.line, log.events) == (3, [])
+        assert "4711" not in str(caught.value)
+        run(engine, "RUN --mount=type=secret,id=s test $(wc -c < /run/secrets/s) = 10", request)
+
 
 def found(root: str, secret: bytes) -> list[str]:
     """Return the files below `root` that hold `secret`."""

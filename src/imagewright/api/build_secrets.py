@@ -6,10 +6,8 @@ A parameter would end up in logs of proxies; no message here quotes anything of 
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import msgspec
 
 from imagewright.errors import InvalidInput
 
@@ -36,33 +34,45 @@ def parse_secrets(fields: Sequence[str]) -> Mapping[str, bytes]:
         return {}
     if len(text) > _HEADER_LIMIT:
         raise InvalidInput(f"{SECRETS_HEADER}: the header has more than {_HEADER_LIMIT} bytes")
-    document = _json(text)
-    if not isinstance(document, dict):
+    pairs = _pairs(text)
+    if pairs is None:
         raise InvalidInput(f"{SECRETS_HEADER}: the header must be base64 of a JSON object")
-    return {name: _value(name, value) for name, value in document.items()}
+    secrets: dict[str, bytes] = {}
+    for name, value in pairs:
+        if name in secrets:
+            raise InvalidInput(f"{SECRETS_HEADER}: there are two secrets {_shown(name)}")
+        secrets[name] = _value(name, value)
+    return secrets
 
 
-def _json(text: str) -> Any:
-    """Return the JSON that `text` is base64 of, None if it is not that."""
+def _pairs(text: str) -> Sequence[tuple[str, object]] | None:
+    """Return the members of the JSON object that `text` is base64 of, None if it is not that."""
     # The causes would be kept with the error, and they quote what could not be read.
     data = _decoded(text)
     try:
-        return None if data is None else msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+        # Objects become tuples, so that what is there twice is seen, and that a list is not taken for one.
+        document = None if data is None else json.loads(data.decode(), object_pairs_hook=tuple)
+    except (ValueError, RecursionError):
         return None
+    return document if isinstance(document, tuple) else None
 
 
-def _value(name: str, value: Any) -> bytes:
-    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+
+
+def _value(name: str, value: object) -> bytes:
     if not name:
         raise InvalidInput(f"{SECRETS_HEADER}: there is a secret without an id")
+    if not name.isprintable():
+        raise InvalidInput(f"{SECRETS_HEADER}: the id {_shown(name)} has characters that cannot be printed")
     if not isinstance(value, str):
-        raise InvalidInput(f"{SECRETS_HEADER}: the value of {shown!r} must be a text")
+        raise InvalidInput(f"{SECRETS_HEADER}: the value of {_shown(name)} must be a text")
     data = _decoded(value)
     if data is None:
-        raise InvalidInput(f"{SECRETS_HEADER}: the value of {shown!r} must be base64")
+        raise InvalidInput(f"{SECRETS_HEADER}: the value of {_shown(name)} must be base64")
     if len(data) > _VALUE_LIMIT:
-        raise InvalidInput(f"{SECRETS_HEADER}: the value of {shown!r} has more than {_VALUE_LIMIT} bytes")
+        raise InvalidInput(f"{SECRETS_HEADER}: the value of {_shown(name)} has more than {_VALUE_LIMIT} bytes")
     return data
 
 

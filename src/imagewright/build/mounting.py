@@ -109,7 +109,7 @@ class Mounting:
                             mode = 0o400 if flag.mode is None else flag.mode
                             mounts.append(SecretMount(target=target, data=data, mode=mode, **owner))
                         if flag.env:
-                            secret_env.append(f"{flag.env}={data.decode('utf-8', 'surrogateescape')}")
+                            secret_env.append(f"{flag.env}={data.decode()}")  # see Permissions
                     case "ssh" if flag.id in self._agents:
                         owner = {"uid": flag.uid or 0, "gid": flag.gid or 0}
                         mode = 0o600 if flag.mode is None else flag.mode

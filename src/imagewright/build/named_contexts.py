@@ -30,20 +30,23 @@ __all__ = ["NamedContexts", "parse_contexts"]
 _IMAGE = "docker-image://"
 _WEB = ("http://", "https://")
 _LATEST = ":latest"
+_SCRATCH = "scratch"
 _SHOWN = 200
 
 
 def parse_contexts(contexts: Mapping[str, str]) -> Mapping[str, Remote | str]:
     """Return what `contexts` stand for by their normal names: what is elsewhere, or an image's name.
 
-    A value is the name of an image, with or without `docker-image://`, the URL of a tar, or the address of a git
-    repository. Raises `InvalidInput`, which names `contexts`, for all else.
+    A value is the name of an image, with or without `docker-image://`, `scratch` for no files at all, the URL of a tar,
+    or the address of a git repository. Raises `InvalidInput`, which names `contexts`, for all else.
     """
     parsed: dict[str, Remote | str] = {}
     for name, value in contexts.items():
         normal = _normal(name)
         if normal is None:
-            raise InvalidInput(f"contexts: invalid context name {name[:_SHOWN]}")
+            raise InvalidInput(f"contexts: invalid context name {name[:_SHOWN]!r}")
+        if normal in parsed:
+            raise InvalidInput(f"contexts: {normal[:_SHOWN]} is there in two spellings")
         try:
             parsed[normal] = _parse_value(value)
         except InvalidInput as error:
@@ -103,7 +106,9 @@ class NamedContexts:
         self._directory = directory
         self._platform = platform
         self._limits = limits
-        self._layers: dict[str, tuple[Digest, ...]] = {}
+        self._layers: dict[str, tuple[Digest, ...]] = {
+            name: () for name, context in self._contexts.items() if context == _SCRATCH
+        }
 
     @property
     def names(self) -> Collection[str]:
@@ -116,9 +121,9 @@ class NamedContexts:
         """Return the image or the context `name`; raises what the other one raises, and what fetching raises."""
         normal = _normal(name) or ""
         context = self._contexts.get(normal)
-        if not isinstance(context, Remote):
-            return self._find(context or name, platform, request, report, cancellation)
         if normal not in self._layers:
+            if not isinstance(context, Remote):
+                return self._find(context or name, platform, request, report, cancellation)
             try:
                 tree = self._fetch(context, report, cancellation)
             except Cancelled:

@@ -49,6 +49,8 @@ class Permissions:
         for flag in flags:
             if flag.required and flag.kind == "secret" and flag.id not in request.secrets:
                 raise InvalidInput(f"secret {flag.id}: not found")
+            if flag.kind == "secret" and flag.env:
+                _check_variable(flag, request.secrets.get(flag.id, b""))
             if flag.required and flag.kind == "ssh" and flag.id not in request.agents:
                 raise InvalidInput(f"no SSH key {flag.id} forwarded from the client")
         if network == "host" and request.network_mode != "host" and "network.host" not in request.allow:
@@ -57,3 +59,15 @@ class Permissions:
             raise InvalidInput("security.insecure is not allowed by this engine")
         if insecure and "security.insecure" not in request.allow:
             raise InvalidInput("security.insecure is not allowed: the build must have allow=security.insecure")
+
+
+def _check_variable(flag: MountFlag, value: bytes) -> None:
+    """Raise `InvalidInput`, which does not quote `value`, if that cannot be the value of a variable."""
+    if "=" in flag.env or "\0" in flag.env:
+        raise InvalidInput(f"secret {flag.id}: there is no variable of the name {flag.env!r}")
+    if b"\0" in value:
+        raise InvalidInput(f"secret {flag.id}: it has NUL characters, which the variable {flag.env} cannot hold")
+    # Not `from` it: the cause would quote the value.
+    valid = value.decode(errors="ignore").encode() == value
+    if not valid:
+        raise InvalidInput(f"secret {flag.id}: it is no UTF-8, which the variable {flag.env} must be")

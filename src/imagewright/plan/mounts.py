@@ -76,7 +76,7 @@ def _complete(flag: MountFlag, workdir: str, agents: int) -> MountFlag:
         case "secret":
             name = flag.source or flag.id or posixpath.basename(flag.target)
             if not flag.target:
-                target = "" if flag.env else f"{_SECRETS}/{posixpath.basename(name)}"
+                target = "" if flag.env else f"{_SECRETS}/{posixpath.basename(name.rstrip('/'))}"
             return replace(flag, target=target, id=name, source="")
         case "ssh":
             # A socket is found by its variable, so that it can be anywhere.

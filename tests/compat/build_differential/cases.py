@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from compat.build_differential.bodies import BODIES
 from support.builder import Content, Member, archive, context
 
-__all__ = ["SUBJECTS", "BuildCase", "read_cases", "read_not_yet", "waits_for"]
+__all__ = ["SUBJECTS", "BuildCase", "read_cases"]
 
 _DIRECTORY = os.path.dirname(__file__)
 SUBJECTS = tuple(sorted(name.removesuffix(".toml") for name in os.listdir(os.path.join(_DIRECTORY, "cases"))))
@@ -65,18 +65,6 @@ def read_cases(subject: str, address: str = "http://localhost:1") -> list[BuildC
         document = tomllib.loads(file.read().replace("__address__", address))
     defaults = document.get("defaults", {})
     return [_case({**defaults, **entry}) for entry in document["case"]]
-
-
-def read_not_yet() -> Mapping[str, Sequence[str]]:
-    """Return the patterns of the names of cases that nobody is held to yet, by the work that they wait for."""
-    with open(os.path.join(_DIRECTORY, "not_yet.toml"), "rb") as file:
-        return {entry["work"]: entry["cases"] for entry in tomllib.load(file).get("not-yet", [])}
-
-
-def waits_for(parameter: str) -> bool:
-    """Whether `parameter` belongs to work that is not done yet."""
-    with open(os.path.join(_DIRECTORY, "not_yet.toml"), "rb") as file:
-        return any(parameter in entry["parameters"] for entry in tomllib.load(file).get("not-yet", []))
 
 
 def _case(entry: Mapping[str, Any]) -> BuildCase:

@@ -1,3 +1,4 @@
+import json
 from urllib.parse import quote
 
 import pytest
@@ -220,6 +221,21 @@ def test_contexts_from_nowhere(remote: str) -> None:
     assert isinstance(error, InvalidInput)
     assert "remote" in str(error)
     assert len(str(error)) < 400
+
+
+def test_named_contexts() -> None:
+    contexts = {"base": "docker-image://one:1", "src": "http://h/x.tar"}
+    assert request(f"contexts={quote(json.dumps(contexts))}").contexts == contexts
+    assert request("contexts=null").contexts == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "[]", '"a"', '{"a": 5}', '{"a": null}', '{"a": ""}', '{"": "a"}', '{"a": "x://y"}']
+)
+def test_named_contexts_that_are_none(text: str) -> None:
+    error = refusal(f"contexts={quote(text)}")
+    assert isinstance(error, InvalidInput)
+    assert str(error).startswith("contexts: ")
 
 
 @pytest.mark.parametrize(

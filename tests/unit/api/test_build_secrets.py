@@ -26,6 +26,11 @@ def test_either_alphabet_padded_or_not(encode: object, *, padded: bool) -> None:
     assert parse_secrets([header if padded else header.rstrip("=")]) == {"t?~>": BYTES, "empty": b""}
 
 
+def test_ids_are_what_dockerfiles_can_say() -> None:
+    names = {"a/b": "", "..": "", "a b,c=d": "", "größe": "", **{f"id{number}": "" for number in range(2000)}}
+    assert parse_secrets([encoded(names)]).keys() == names.keys()
+
+
 @pytest.mark.parametrize("fields", [[], [""], [" "], [encoded({})]])
 def test_nothing(fields: list[str]) -> None:
     assert parse_secrets(fields) == {}
@@ -44,6 +49,15 @@ def test_nothing(fields: list[str]) -> None:
         ([encoded({"id": None})], "the value of 'id' must be a text"),
         ([encoded({"id": "hush-4711?"})], "the value of 'id' must be base64"),
         ([encoded({"id": "häsh-4711"})], "the value of 'id' must be base64"),
+        ([encoded({"id": {"id": "4711"}})], "the value of 'id' must be a text"),
+        ([standard(b'{"id": NaN}')], "the value of 'id' must be a text"),
+        ([standard('{"id": "hush-4711"}'.encode("utf-16"))], "must be base64 of a JSON object"),
+        ([standard(b'{"\xff": "hush-4711"}')], "must be base64 of a JSON object"),
+        ([standard(b'{"id": "", "id": "hush-4711"}')], "there are two secrets 'id'"),
+        ([standard(b'{"id": "", "\\u0069d": "hush-4711"}')], "there are two secrets 'id'"),
+        ([encoded({"i\0d": "4711"})], "the id 'i\\x00d' has characters that cannot be printed"),
+        ([encoded({"i\nd": "4711"})], "the id 'i\\nd' has characters that cannot be printed"),
+        ([standard(b'{"\\ud800": "hush-4711"}')], "the id '\\ud800' has characters that cannot be printed"),
         ([encoded({"": ""})], "a secret without an id"),
         ([encoded({"i" * 1000: 4711})], "i..."),
         ([encoded({}), encoded({})], "more than once"),

@@ -129,6 +129,19 @@ def test_limits(directory: str) -> None:
     }
 
 
+def test_named_contexts(directory: str) -> None:
+    arguments = [
+        "--build-context",
+        "base=docker-image://one:1",
+        "--build-context",
+        "src=https://host.invalid/x.git#v1:d",
+    ]
+    result, engine = build(Answer(STREAM), directory, *arguments)
+    assert result.exit_code == 0, result.output
+    contexts = json.loads(engine.requests[0].query["contexts"][0])
+    assert contexts == {"base": "docker-image://one:1", "src": "https://host.invalid/x.git#v1:d"}
+
+
 def test_flags(directory: str) -> None:
     _, engine = build(Answer(STREAM), directory, "--no-rm", "--squash", "--pull", "--platform", "linux/arm/v7")
     query = engine.requests[0].query
@@ -145,6 +158,13 @@ def test_flags(directory: str) -> None:
         (("--ulimit", "x"), "invalid ulimit argument: 'x'"),
         (("--add-host", "x"), "bad format for add-host: 'x'"),
         (("--platform", "a/b/c/d"), "cannot parse platform specifier"),
+        (("--build-context", "a"), "--build-context a: a value is missing"),
+        (("--build-context", "a="), "--build-context a: a value is missing"),
+        (("--build-context", "a=."), "--build-context a: a directory cannot be sent beside the context: ."),
+        (("--build-context", "a=/etc"), "--build-context a: a directory cannot be sent beside the context: /etc"),
+        (("--build-context", "a b=base"), "contexts: invalid context name 'a b'"),
+        (("--build-context", "a=foo://x"), "contexts: a: a context of the kind foo:// is not known"),
+        (("--build-context", "a=one", "--build-context", "A=two"), "contexts: a is there in two spellings"),
         (("-o", "a", "-o", "b"), "multiple outputs are not supported"),
         (("-o", "a", "--iidfile", "b"), "--iidfile: who asks for files is not told the image id"),
     ],

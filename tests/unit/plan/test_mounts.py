@@ -20,6 +20,7 @@ def plan(*texts: str, workdir: str = "/w") -> tuple[tuple[RunMount, ...], tuple[
         ("type=cache,target=c", MountFlag(kind="cache", target="/w/c", id="/w/c", readonly=False)),
         ("type=cache,target=c,id=n", MountFlag(kind="cache", target="/w/c", id="n", readonly=False)),
         ("type=secret,id=d/s", MountFlag(kind="secret", target="/run/secrets/s", id="d/s")),
+        ("type=secret,id=d/", MountFlag(kind="secret", target="/run/secrets/d", id="d/")),
         ("type=secret,source=s", MountFlag(kind="secret", target="/run/secrets/s", id="s")),
         ("type=secret,target=/x/s", MountFlag(kind="secret", target="/x/s", id="s")),
         ("type=secret,id=s,env=E", MountFlag(kind="secret", id="s", env="E")),

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 
 from imagewright.dockerfile import parse
@@ -34,8 +36,14 @@ class Images:
         return IMAGE
 
 
-def stages(text: str, images: Images | None = None, **variables: str) -> Stages:
-    return Stages(parse(text.encode()), variables=variables.get, platform=LINUX, resolve=images or Images())
+def stages(text: str, images: Images | None = None, contexts: Sequence[str] = (), **variables: str) -> Stages:
+    return Stages(
+        parse(text.encode()),
+        variables=variables.get,
+        platform=LINUX,
+        resolve=images or Images(),
+        contexts=contexts,
+    )
 
 
 def test_starts() -> None:
@@ -132,3 +140,24 @@ def test_repeated_names() -> None:
     assert [found.repeated(index) for index in range(5)] == [False, False, False, True, False]
     assert found.needed(2) == (2,)
     assert found.needed(4) == (0, 1, 2, 3, 4)
+
+
+def test_a_stage_in_whose_place_a_context_stands_has_and_needs_nothing_of_its_own() -> None:
+    images = Images()
+    text = "FROM first AS one\nFROM one AS Two\nCOPY --from=one a b\nONBUILD RUN x\nFROM two\nCOPY --from=1 a b\n"
+    found = stages(text, images, ["two"])
+    assert found.needed(2) == (1, 2)
+    assert [found.replaced(index) for index in range(3)] == [False, True, False]
+    assert (found.instructions(1), len(found.instructions(2))) == ((), 1)
+    start = found.start(1, PLACE)
+    # What is to be done after a FROM of the image belongs to whoever asks for the stage.
+    assert (start.base, start.triggers) == (IMAGE, ())
+    assert found.start(2, PLACE) == Start(stage=1)
+    assert images.asked == ["two"]
+
+
+def test_a_stage_in_whose_place_a_context_stands_may_be_for_a_platform() -> None:
+    images = Images()
+    start = stages("FROM --platform=linux/amd64 x AS one\n", images, ["one"]).start(0, PLACE)
+    assert start == Start(base=IMAGE, platform=LINUX)
+    assert images.asked == ["one for linux/amd64"]

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from typing import IO
@@ -114,7 +114,9 @@ def _quiet(call: Call, options: BuildOptions, job: Job) -> None:
 
 
 def _files(call: Call, options: BuildOptions, job: Job) -> None:
-    """Write the image's files; the error of a RUN has the end of what it wrote."""
+    """Write the image's files; the error of a RUN has the end of what it wrote, but for its secrets."""
+    secrets = options.request.secrets.values()
+    longest = max(map(len, secrets), default=0)
     tail = b""
 
     def report(event: Event) -> None:
@@ -122,15 +124,24 @@ def _files(call: Call, options: BuildOptions, job: Job) -> None:
         if isinstance(event, StepStarted):
             tail = b""
         elif isinstance(event, Output):
-            tail = (tail + event.data)[-_TAIL:]
+            tail = (tail + event.data)[-_TAIL - longest :]
 
     try:
         call.engine.build(job.body, options.request, files=job.answer, report=report, cancellation=job.cancellation)
     except RunFailed as error:
         if not tail:
             raise
-        text = tail.decode(errors="replace").rstrip()
+        # A secret whose beginning was cut off is not known again.
+        cut = longest if len(tail) > _TAIL else 0
+        text = _masked(tail, secrets)[cut:].decode(errors="replace").rstrip()
         raise RunFailed(f"{error}; it wrote:\n{text}", exit_code=error.exit_code) from error
+
+
+def _masked(text: bytes, secrets: Iterable[bytes]) -> bytes:
+    """Return `text` without any of `secrets`, which a shell prints without the line break at their end."""
+    for secret in sorted({value.strip() for value in secrets} - {b""}, key=len, reverse=True):
+        text = text.replace(secret, b"***")
+    return text
 
 
 def _replay(log: IO[bytes], job: Job) -> None:

@@ -9,3 +9,4 @@ RUN --mount=type=secret,id=a,env=TOKEN,required --mount=type=ssh --mount=type=ca
 RUN --network=default ["a"]
 HEALTHCHECK --start-interval=5s CMD ["a", "b"]
 HEALTHCHECK --interval=0.5h --retries=10 cmd  a  b
+ADD --chown=user:staff --chmod=0640 a b
