@@ -1,8 +1,10 @@
+import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
-from imagewright.errors import Conflict, InvalidInput, NotFound
+from imagewright.errors import Conflict, InvalidInput, NotFound, SystemFailure
 from imagewright.oci import Digest
 from imagewright.store import Container, KeptMount, Process, Store
 from unit.store.seeding import Seed
@@ -40,6 +42,28 @@ def test_ids_and_names_are_taken_once(seed: Seed, store: Store) -> None:
         store.add_container(container)
     with pytest.raises(NotFound, match="No such image"):
         seed.container(Digest.of(b"no image"))
+
+
+def test_a_log_goes_with_a_transaction_that_fails(seed: Seed, store: Store) -> None:
+    image = seed.image("x:1")
+    container = Container(id="ab" * 32, image=image, command=(), created_ns=1, exit_code=3, name="n")
+    with sqlite3.connect(f"{seed.root}/db.sqlite") as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON summaries BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        )
+    with store.scratch() as scratch:
+        log = Path(scratch, "log")
+        log.write_bytes(b"x")
+        with pytest.raises(SystemFailure, match="the disk is full"):
+            store.add_container(container, log=str(log))
+        assert os.listdir(f"{seed.root}/logs") == []
+        database.execute("DROP TRIGGER full")
+        log.write_bytes(b"y")
+        store.add_container(container, log=str(log))
+        with pytest.raises(Conflict):
+            store.add_container(container, log=str(log))
+    database.close()
+    assert os.listdir(f"{seed.root}/logs") == [container.id]
 
 
 def test_containers_are_counted_and_removed(seed: Seed, store: Store) -> None:
