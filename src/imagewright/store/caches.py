@@ -274,16 +274,16 @@ def _measure(path: str) -> int:
         return 0
     try:
         levels = [look(here)]
-        while levels:
-            names = levels[-1][1]
-            if names:
+        while len(levels) > 1 or levels[0][1]:
+            if levels[-1][1]:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    here = _moved(here, names.pop())
+                    here = _moved(here, levels[-1][1].pop())
                     levels.append(look(here))
-            elif levels.pop() and levels:
-                here = _moved(here, "..")
-                if _inode(os.fstat(here)) != levels[-1][0]:
-                    break  # the directory was moved; while somebody is at work there, the next list measures again
+                continue
+            levels.pop()
+            here = _moved(here, "..")
+            if _inode(os.fstat(here)) != levels[-1][0]:
+                break  # the directory was moved; while somebody is at work there, the next list measures again
     except OSError:
         pass
     finally:
