@@ -124,15 +124,17 @@ class Mounting:
 
     def _bind(self, mount: RunMount, target: str, inputs: Sequence[State]) -> LayersMount:
         flag = mount.flag
+        root = None
         if mount.input is None:
             source = resolve(self._context(), flag.source)
             lowers: tuple[str, ...] = (self._unpack_context(source),)
         else:
             source = flag.source
             diff_ids = inputs[mount.input].diff_ids
+            root = self._store.tree(diff_ids)
             made = [self._store.layer_directory(diff_id, diff_ids[:n], unpack) for n, diff_id in enumerate(diff_ids)]
             lowers = tuple(made[::-1]) or (self._scratch(),)
-        return LayersMount(target=target, lowers=lowers, source=source, writable=not flag.readonly)
+        return LayersMount(target=target, lowers=lowers, source=source, writable=not flag.readonly, root=root)
 
     def _unpack_context(self, path: str) -> str:
         """Return a directory that has what the context has at `path`, in that place."""
