@@ -58,8 +58,8 @@ class TestBind:
     @pytest.mark.parametrize("flag", ["ro", "rw"])
     def test_the_root_of_a_stage(self, engine: Engine, flag: str) -> None:
         log = Log()
-        rootfs = archive({".": Member.directory(0o710, uid=5), "f": "x"})
-        engine.import_(io.BytesIO(rootfs), reference=reference("odd"))
+        rootfs: dict[str, Content] = {".": Member.directory(0o710, uid=5), "f": "x"}
+        engine.import_(io.BytesIO(archive(rootfs)), reference=reference("odd"))
         dockerfile = (
             "FROM odd AS made\nCOPY Dockerfile /\n"
             f"FROM busybox\nRUN --mount=from=made,{flag},target=/x ls -ldn /x; : {flag}\n"

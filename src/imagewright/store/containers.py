@@ -175,6 +175,8 @@ def _document(process: Process) -> Mapping[str, Any]:
         "workdir": process.workdir,
         "network": process.network,
         "mounts": [_mount_document(mount) for mount in process.mounts],
+        "insecure": process.insecure,
+        "surroundings": process.surroundings,
     }
 
 
@@ -189,8 +191,10 @@ def _process(document: Mapping[str, Any]) -> Process:
         user=document["user"],
         workdir=document["workdir"],
         network=document["network"],
-        # Those who kept containers before knew no mounts.
+        # Those who kept containers before knew no mounts, and later none of the rest.
         mounts=tuple(_mount(mount) for mount in document.get("mounts", ())),
+        insecure=document.get("insecure", False),
+        surroundings=document.get("surroundings", {}),
     )
 
 

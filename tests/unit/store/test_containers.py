@@ -98,7 +98,9 @@ def test_how_a_process_was_started_is_told_to_the_last_mount(seed: Seed, store: 
         KeptMount(kind="cache", target="/c", id="c", key="c\0005", sharing="locked", readonly=False, uid=5, mode=0o700),
         KeptMount(kind="secret", target="", id="token", env="TOKEN\udcff"),
     )
-    process = Process(env=(), user="", workdir="/", network="none", mounts=mounts)
+    process = Process(
+        env=(), user="", workdir="/", network="none", mounts=mounts, insecure=True, surroundings={"limits": {"pids": 7}}
+    )
     image = seed.image("x:1")
     store.add_container(
         Container(id="ab" * 32, image=image, command=(), created_ns=1, exit_code=3, name="n", process=process)
@@ -115,7 +117,9 @@ def test_a_process_that_was_kept_before_mounts_were(seed: Seed, store: Store) ->
     )
     store.close()
     with sqlite3.connect(f"{seed.root}/db.sqlite") as database:
-        database.execute("UPDATE containers SET process = json_remove(process, '$.mounts')")
+        database.execute(
+            "UPDATE containers SET process = json_remove(process, '$.mounts', '$.insecure', '$.surroundings')"
+        )
         assert "mounts" not in database.execute("SELECT process FROM containers").fetchone()[0]
     database.close()
     assert seed.reopen().get_container("n").process == process
