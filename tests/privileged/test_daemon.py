@@ -104,6 +104,31 @@ def test_a_thousand_images(running: Daemon) -> None:
     assert sum("Using cache" in str(message.get("stream")) for message in messages) == 101
 
 
+def test_a_locked_cache_of_a_client_that_does_not_read(running: Daemon) -> None:
+    def dockerfile(command: str) -> bytes:
+        return context(f"FROM busybox\nRUN --mount=type=cache,target=/c,sharing=locked {command}\n")
+
+    clients = [UnixConnection(running.socket) for _ in range(3)]
+    clients[0].request("POST", "/build", dockerfile("touch /c/held; while :; do echo begun; done"))
+    stalled = clients[0].getresponse()
+    while b'"begun' not in stalled.readline():
+        pass
+    for number, client in enumerate(clients[1:]):
+        client.request("POST", f"/build?buildid=waits{number}&forcerm=1", dockerfile(f"echo {number} && ls /c"))
+    response = clients[1].getresponse()
+    while b"RUN" not in response.readline():
+        pass
+    # Whoever waits for the cache can be cancelled, and gets it when the client that has it leaves.
+    time.sleep(0.2)
+    assert request(running.socket, "POST", "/build/cancel?id=waits0")[0] == 200
+    assert b"Build cancelled" in response.read()
+    stalled.close()
+    clients[0].close()
+    assert b"held" in clients[2].getresponse().read()
+    for client in clients[1:]:
+        client.close()
+
+
 def test_nothing_is_left_after_a_kill_in_the_middle_of_a_run(tmp_path: Path) -> None:
     with daemon(str(tmp_path)) as running:
         _import_base(running)

@@ -55,6 +55,18 @@ class TestBind:
         assert "made\n" in log.output
         assert " 3        4 " in log.output
 
+    @pytest.mark.parametrize("flag", ["ro", "rw"])
+    def test_the_root_of_a_stage(self, engine: Engine, flag: str) -> None:
+        log = Log()
+        rootfs: dict[str, Content] = {".": Member.directory(0o710, uid=5), "f": "x"}
+        engine.import_(io.BytesIO(archive(rootfs)), reference=reference("odd"))
+        dockerfile = (
+            "FROM odd AS made\nCOPY Dockerfile /\n"
+            f"FROM busybox\nRUN --mount=from=made,{flag},target=/x ls -ldn /x; : {flag}\n"
+        )
+        build(engine, dockerfile, log=log)
+        assert log.output.split()[:3:2] == ["drwx--x---", "5"]
+
     def test_an_image(self, engine: Engine) -> None:
         assert run(engine, "RUN --mount=from=busybox,target=/i [ -x /i/bin/busybox ] && echo there").output == "there\n"
 

@@ -72,6 +72,17 @@ class TestLayers:
         assert (tmp_path / "above/data/file").read_text() == "new"
         assert changed(outcome.upper) == []
 
+    @pytest.mark.parametrize(
+        ("root", "shown"), [(None, "drwxr-x--- 3"), (Directory(mode=0o701, uid=7), "drwx-----x 7")]
+    )
+    def test_the_root_that_is_written_to(self, box: Box, tmp_path: Path, root: Directory | None, shown: str) -> None:
+        lowers = make_layers(tmp_path)
+        os.chmod(lowers[0], 0o750)  # noqa: S103 - of no meaning here but to be seen
+        os.chown(lowers[0], 3, 3)
+        mount = LayersMount(target="/mnt", lowers=lowers, writable=True, root=root)
+        found = box.shell("ls -ldn /mnt", mounts=(mount,), root=TREE).stdout.split()
+        assert " ".join(found[:3:2]) == shown
+
     def test_source_is_followed_inside_the_layers(self, box: Box, tmp_path: Path) -> None:
         mount = LayersMount(target="/file", lowers=make_layers(tmp_path), source="/out")
         assert box.shell("cat /file", mounts=(mount,), root=TREE).stdout == "new"

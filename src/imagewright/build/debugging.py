@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from imagewright.build.kept_mounts import KeptMounts
 from imagewright.build.request import Surroundings
 from imagewright.build.running import run_command
 from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput, NotFound
-from imagewright.events import Reporter, ignore
+from imagewright.events import BuildWarning, Reporter, ignore
 from imagewright.filesystem import Tree, find
 from imagewright.plan import RunCommand
 from imagewright.sandbox import Attachment, OutputSink, RunRequest
@@ -46,9 +48,10 @@ def debug_container(
 ) -> int:
     """Run `argv`, a shell if it is empty, on the files of `container`; return the exit code.
 
-    It is started as the container's own process was, as far as that was recorded, with `env` besides. It has the mounts
-    of that process, with `secrets` and the sockets `agents` by id; those that are gone are told to `report`. What it
-    changes is thrown away, in caches too. Raises what the runner does, and `InvalidInput` if there is no shell.
+    It is started as the container's own process was, as far as that was recorded, with `env` besides: with its limits
+    and hosts, and unconfined if that was. It has the mounts of that process, with `secrets` and the sockets `agents` by
+    id; those that are gone are told to `report`. What it changes is thrown away, in caches too. Raises what the runner
+    does, and `InvalidInput` if there is no shell or the limits cannot be set here.
     """
     process = container.process or _process_of_image(container, store)
     given = {entry.partition("=")[0] for entry in process.env}
@@ -61,7 +64,12 @@ def debug_container(
             env=(*process.env, *(entry for entry in env if entry.partition("=")[0] not in given)),
             user=process.user,
             workdir=process.workdir,
+            insecure=process.insecure,
         )
+        if process.insecure:
+            report(
+                BuildWarning("nothing confines this process, as nothing confined the step: it had security=insecure")
+            )
         kept = KeptMounts(
             store=store,
             directory=tempfile.mkdtemp(dir=directory),
@@ -79,7 +87,7 @@ def debug_container(
                     runner=_Attached(runner, attachment),
                     container=container.id,
                     network=process.network,
-                    surroundings=Surroundings(),
+                    surroundings=msgspec.convert(process.surroundings, Surroundings),
                     mounted=mounted,
                     directory=tempfile.mkdtemp(dir=directory),
                     report=ignore,

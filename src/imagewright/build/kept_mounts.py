@@ -91,11 +91,7 @@ class KeptMounts:
                         self._tell(f"{item.target} is not there: the cache has nothing to begin with")
                     case "cache":
                         path = stack.enter_context(self._cache(item, cancellation))
-                        # From one above, as the root of a stack has not the owner and mode of what is below.
-                        above, name = os.path.split(path)
-                        mounts.append(
-                            LayersMount(target=target, lowers=(above,), source=name, writable=not item.readonly)
-                        )
+                        mounts.append(LayersMount(target=target, lowers=(path,), writable=not item.readonly))
                     case "secret" if item.id in self._secrets:
                         data = self._secrets[item.id]
                         if item.target:
@@ -135,7 +131,9 @@ class KeptMounts:
             empty = os.path.join(self._directory, f"empty{len(os.listdir(self._directory))}")
             os.mkdir(empty, 0o755)
             lowers.append(empty)
-        yield LayersMount(target=target, lowers=tuple(lowers[::-1]), source=item.source, writable=not item.readonly)
+        yield LayersMount(
+            target=target, lowers=tuple(lowers[::-1]), source=item.source, writable=not item.readonly, root=tree
+        )
 
     def _cache(self, item: KeptMount, cancellation: Cancellation) -> contextlib.AbstractContextManager[str]:
         def fill(directory: str) -> None:

@@ -124,15 +124,17 @@ class Mounting:
 
     def _bind(self, mount: RunMount, target: str, inputs: Sequence[State]) -> LayersMount:
         flag = mount.flag
+        root = None
         if mount.input is None:
             source = resolve(self._context(), flag.source)
             lowers: tuple[str, ...] = (self._unpack_context(source),)
         else:
             source = flag.source
             diff_ids = inputs[mount.input].diff_ids
+            root = self._store.tree(diff_ids)
             made = [self._store.layer_directory(diff_id, diff_ids[:n], unpack) for n, diff_id in enumerate(diff_ids)]
             lowers = tuple(made[::-1]) or (self._scratch(),)
-        return LayersMount(target=target, lowers=lowers, source=source, writable=not flag.readonly)
+        return LayersMount(target=target, lowers=lowers, source=source, writable=not flag.readonly, root=root)
 
     def _unpack_context(self, path: str) -> str:
         """Return a directory that has what the context has at `path`, in that place."""
@@ -161,18 +163,19 @@ class Mounting:
         # In one order for all, so that two steps never wait for each other's caches.
         for key, mount in sorted(wanted.items(), key=lambda item: item[0]):
             sharing = mount.flag.sharing
-            fill = self._filling(mount, inputs)
+            fill = self._filling(mount, inputs, cancellation)
             path = stack.enter_context(self._store.caches.use(key, mount.flag.id, sharing, fill, cancellation))
             taken[key] = (path, sharing != "shared")
         return taken
 
-    def _filling(self, mount: RunMount, inputs: Sequence[State]) -> Callable[[str], None]:
+    def _filling(self, mount: RunMount, inputs: Sequence[State], cancellation: Cancellation) -> Callable[[str], None]:
         flag = mount.flag
 
         def fill(directory: str) -> None:
             if mount.input is not None:
                 tree, _ = self._source(mount, inputs)
-                unpack(_part(tree, resolve(tree, flag.source), "", root_owned=False), directory, EMPTY)
+                part = _part(tree, resolve(tree, flag.source), "", root_owned=False)
+                unpack(part, directory, EMPTY, cancellation=cancellation)
             os.chown(directory, flag.uid or 0, flag.gid or 0)
             os.chmod(directory, 0o755 if flag.mode is None else flag.mode)
 

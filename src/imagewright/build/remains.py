@@ -4,6 +4,9 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
+import msgspec
+
+from imagewright.build.request import Surroundings
 from imagewright.build.running import left_behind
 from imagewright.build.state import State
 from imagewright.cancellation import Cancellation
@@ -37,6 +40,7 @@ class Remains:
         store: Store,
         directory: str,
         network: Network,
+        surroundings: Surroundings,
         clock: Callable[[], int],
     ) -> None:
         self._identity = identity
@@ -45,6 +49,7 @@ class Remains:
         self._store = store
         self._directory = directory
         self._network = network
+        self._surroundings = surroundings
         self._clock = clock
         self._created_ns = clock()
         self._log: LogWriter | None = None
@@ -105,7 +110,15 @@ class Remains:
         if not isinstance(op, RunCommand):
             return None
         # What is kept out of the image, the credentials of proxies, is not kept here either.
-        return Process(env=op.env, user=op.user, workdir=op.workdir, network=self._network, mounts=mounts)
+        return Process(
+            env=op.env,
+            user=op.user,
+            workdir=op.workdir,
+            network=self._network,
+            mounts=mounts,
+            insecure=op.insecure,
+            surroundings=msgspec.to_builtins(self._surroundings),
+        )
 
     def _rescue(self, cancellation: Cancellation) -> Digest | None:
         """Return the layer of what a failed step left, None if that is nothing."""

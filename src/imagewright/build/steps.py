@@ -340,6 +340,7 @@ class Steps:
             store=self._store,
             directory=directory,
             network=self._network(node.op),
+            surroundings=self._settings.surroundings,
             clock=self._clock,
         )
         record: Record | None = None

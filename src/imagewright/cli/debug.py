@@ -60,8 +60,9 @@ def command(
 ) -> None:
     """Run COMMAND, or a shell, in what a failed step left in CONTAINER.
 
-    The command has the environment, user, directory and mounts of the step; it is said which mounts are gone. What it
-    changes is thrown away, and its exit code is that of this program. No daemon may be running on the data root.
+    The command has the environment, user, directory, mounts, limits and hosts of the step, and its security; it is said
+    which mounts are gone. What it changes is thrown away, and its exit code is that of this program. No daemon may be
+    running on the data root.
     """
     if data_root is None and alive(DEFAULT_SOCKET):
         raise Unsupported(_HELD)

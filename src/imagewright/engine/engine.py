@@ -470,9 +470,9 @@ class Engine:
     ) -> int:
         """Run `argv`, a shell if it is empty, in what the intermediate container `name` left; return the exit code.
 
-        It has the environment (and `env`), user, directory and mounts of the container's own process, and the streams
-        of `attachment`, which may be a terminal. `secrets` and `agents` are as in `BuildRequest`; a `BuildWarning`
-        tells of each mount that is gone. What it changes is thrown away.
+        It has the environment (and `env`), user, directory, mounts, limits and rights of the container's own process,
+        and the streams of `attachment`, which may be a terminal. `secrets` and `agents` are as in `BuildRequest`; a
+        `BuildWarning` tells of each mount that is gone. What it changes is thrown away.
         """
         return debug_container(
             self._store.get_container(name),

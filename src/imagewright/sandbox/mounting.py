@@ -14,7 +14,7 @@ from imagewright.sandbox.agents import Forwarder
 from imagewright.sandbox.attributes import apply_metadata
 from imagewright.sandbox.kernel import MS_BIND, MS_NODEV, MS_NOSUID, mount, open_in_root
 from imagewright.sandbox.mounts import AgentMount, DirectoryMount, LayersMount, Mount, SecretMount, TemporaryMount
-from imagewright.sandbox.overlay import mount_overlay
+from imagewright.sandbox.overlay import give_root_metadata, mount_overlay
 from imagewright.sandbox.spec import ContainerMount
 
 __all__ = ["check_mounts", "make_private", "make_targets", "prepare_mounts"]
@@ -152,7 +152,8 @@ def _show(item: LayersMount, place: str, scratch: str) -> tuple[str, bool]:
         upper = work = ""
         if item.writable:
             upper, work = f"{scratch}.upper", f"{scratch}.work"
-            os.mkdir(upper, 0o755)
+            os.mkdir(upper)
+            give_root_metadata(upper, item.lowers, item.root)
             os.mkdir(work, 0o700)
         mount_overlay(f"{place}.links", stacked, item.lowers, upper, work)
     root = os.open(stacked, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -6,6 +6,8 @@ spelling: whoever has the image's tree resolves it. What is written below a targ
 
 from dataclasses import dataclass, field
 
+from imagewright.filesystem.tree import Directory
+
 __all__ = ["AgentMount", "DirectoryMount", "LayersMount", "Mount", "SecretMount", "TemporaryMount"]
 
 
@@ -13,13 +15,15 @@ __all__ = ["AgentMount", "DirectoryMount", "LayersMount", "Mount", "SecretMount"
 class LayersMount:
     """The file or directory `source` of a stack of layer directories (absolute paths, highest first).
 
-    `source` is followed as if the stack were the whole world. What a process writes, if it may, is thrown away.
+    `source` is followed as if the stack were the whole world. What a process writes, if it may, is thrown away. The
+    directory at the root of the stack is then like `root`, or like the highest of `lowers` if that is not given.
     """
 
     target: str
     lowers: tuple[str, ...]
     source: str = ""
     writable: bool = False
+    root: Directory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from imagewright.cancellation import Cancellation
-from imagewright.errors import Cancelled
+from imagewright.errors import SystemFailure
 from imagewright.store.disk import remove_tree, translated
 
 __all__ = ["CacheDirectory", "Caches", "Fill", "UseMode"]
@@ -28,6 +28,7 @@ Fill = Callable[[str], None]
 _ABOUT = "about"
 _DATA = "data"
 _TICK = 0.05
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,11 @@ class _About(msgspec.Struct, kw_only=True):
 
 @dataclass(slots=True)
 class _Holders:
-    """Who has a directory now."""
+    """Who has a directory now, and whether one of them makes it, for which the others wait."""
 
     count: int = 0
     alone: bool = False
+    making: bool = False
 
 
 @dataclass(slots=True)
@@ -93,16 +95,16 @@ class Caches:
         """Yield the path of the directory for `key`, which nobody removes meanwhile; `fill` fills a new one.
 
         `locked` waits for all others to end, `shared` for one that has it locked, and `private` takes another
-        directory of the key where the first is in use. Raises `Cancelled` while waiting, `SystemFailure`, and what
-        `fill` raises, after which there is no directory.
+        directory of the key where the first is in use. Nobody waits for what is done with the directory of another key.
+        Raises `Cancelled` while waiting, `SystemFailure`, and what `fill` raises, after which there is no directory.
         """
-        identity = self._take(key, mode, cancellation)
+        identity = self._take(key, name, mode, cancellation)
         try:
-            yield self._prepare(identity, name, mode, fill)
+            yield self._prepare(identity, name, mode, fill, cancellation)
         finally:
             self._give_back(identity)
 
-    def _take(self, key: str, mode: UseMode, cancellation: Cancellation) -> str:
+    def _take(self, key: str, name: str, mode: UseMode, cancellation: Cancellation) -> str:
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         with self._changed:
             for number in range(1 << 16):
@@ -116,9 +118,12 @@ class Caches:
                         return identity
                     if mode == "private":
                         break
-                    # Whoever cancels does not know that somebody waits here.
-                    self._changed.wait(_TICK)
-        raise Cancelled("Build cancelled")
+                    self._wait()
+        raise SystemFailure(f"all directories of the cache {name} are in use")
+
+    def _wait(self) -> None:
+        # Not longer: whoever cancels does not know that somebody waits here.
+        self._changed.wait(_TICK)
 
     def _give_back(self, identity: str) -> None:
         with self._changed:
@@ -128,21 +133,41 @@ class Caches:
                 del self._state.holders[identity]
             self._changed.notify_all()
 
-    def _prepare(self, identity: str, name: str, mode: UseMode, fill: Fill) -> str:
+    def _prepare(self, identity: str, name: str, mode: UseMode, fill: Fill, cancellation: Cancellation) -> str:
         """Return the directory, made if it is new, after noting that it is used."""
         path = f"{self._root}/{identity}"
-        with self._changed, translated("cannot prepare a cache directory"):
-            about = _read(path)
-            if about is None:
-                now_ns = self._clock()
-                about = _About(name=name, sharing=mode, created_ns=now_ns, used_ns=now_ns)
-                self._make(path, about, fill)
-            about.used_ns = self._clock()
-            about.uses += 1
-            about.sharing = mode
-            self._state.sizes.pop(identity, None)
-            _write(path, about)
+        with translated(f"cannot prepare the cache directory {name}"):
+            if self._begin_making(identity, cancellation):
+                try:
+                    now_ns = self._clock()
+                    self._make(path, _About(name=name, sharing=mode, created_ns=now_ns, used_ns=now_ns), fill)
+                finally:
+                    self._end_making(identity)
+            with self._changed:
+                about = _read(path)
+                if about is None:
+                    raise SystemFailure(f"the cache directory {name} is gone")
+                about.used_ns = self._clock()
+                about.uses += 1
+                about.sharing = mode
+                self._state.sizes.pop(identity, None)
+                _write(path, about)
         return f"{path}/{_DATA}"
+
+    def _begin_making(self, identity: str, cancellation: Cancellation) -> bool:
+        """Return whether the caller, who holds the directory, is to make it; it is there otherwise."""
+        with self._changed:
+            holders = self._state.holders[identity]
+            while holders.making:
+                cancellation.check()
+                self._wait()
+            holders.making = _read(f"{self._root}/{identity}") is None
+            return holders.making
+
+    def _end_making(self, identity: str) -> None:
+        with self._changed:
+            self._state.holders[identity].making = False
+            self._changed.notify_all()
 
     def _make(self, path: str, about: _About, fill: Fill) -> None:
         made = f"{self._ingest}/{secrets.token_hex(8)}"
@@ -218,23 +243,60 @@ def _write(path: str, about: _About) -> None:
 
 
 def _measure(path: str) -> int:
-    """Return the bytes on the disk below `path`, hard links once; what vanishes meanwhile does not count."""
+    """Return the bytes on the disk below `path`, hard links once; what vanishes meanwhile does not count.
+
+    A RUN may be at work there, which must not lead elsewhere by links that it puts in the place of directories: the
+    kernel resolves one name at a time, from a descriptor.
+    """
     total = 0
     seen: set[tuple[int, int]] = set()
-    pending = [path]
-    while pending:
-        try:
-            entries = list(os.scandir(pending.pop()))
-        except OSError:
-            continue
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                status = entry.stat(follow_symlinks=False)
-                if status.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-                    if (status.st_dev, status.st_ino) in seen:
-                        continue
-                    seen.add((status.st_dev, status.st_ino))
-                total += status.st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
+
+    def look(here: int) -> tuple[tuple[int, int], list[str]]:
+        """Count what is in the directory `here`; return what tells it from others, and the directories in it."""
+        nonlocal total
+        names = []
+        with os.scandir(here) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        names.append(entry.name)
+                    elif status.st_nlink > 1:
+                        if _inode(status) in seen:
+                            continue
+                        seen.add(_inode(status))
+                    total += status.st_blocks * 512
+        return _inode(os.fstat(here)), names
+
+    try:
+        here = os.open(path, _DIRECTORY)
+    except OSError:
+        return 0
+    try:
+        levels = [look(here)]
+        while len(levels) > 1 or levels[0][1]:
+            if levels[-1][1]:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    here = _moved(here, levels[-1][1].pop())
+                    levels.append(look(here))
+                continue
+            levels.pop()
+            here = _moved(here, "..")
+            if _inode(os.fstat(here)) != levels[-1][0]:
+                break  # the directory was moved; while somebody is at work there, the next list measures again
+    except OSError:
+        pass
+    finally:
+        os.close(here)
     return total
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _moved(here: int, name: str) -> int:
+    """Return a descriptor of the directory `name` in `here`, and close that; it is left open if there is none."""
+    there = os.open(name, _DIRECTORY, dir_fd=here)
+    os.close(here)
+    return there

@@ -1,9 +1,10 @@
 """Intermediate containers: what RUN steps leave behind when they are not told to remove it."""
 
+import contextlib
 import dataclasses
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
@@ -39,9 +40,9 @@ class Containers:
         """Keep `container`, without `diff_ids` one that has changed nothing of its image.
 
         The file `log`, on the same filesystem, is taken over; "" for none.
-        Raises `NotFound` if its image or a layer is not here, `Conflict` if its id or name is taken.
+        Raises `NotFound` if its image or a layer is not here, `Conflict` if its id or name is taken; all or nothing.
         """
-        with self._summaries.changing(durable=False) as change:
+        with self._log_taken(container.id, log) as take, self._summaries.changing(durable=False) as change:
             connection = change.connection
             config = connection.scalar(select(schema.images.c.config).where(schema.images.c.id == container.image))
             if config is None:
@@ -68,9 +69,29 @@ class Containers:
                 self._layers.facts(diff_id)
             hold(connection, container.id, diff_ids)
             change.touched.add(container.image)
+            take()
+
+    @contextlib.contextmanager
+    def _log_taken(self, identity: str, log: str) -> Iterator[Callable[[], None]]:
+        """Yield what takes the file `log` over, which is gone where the transaction around that fails after it."""
+        path = self._layout.log(identity)
+        taken = False
+
+        def take() -> None:
+            nonlocal taken
             if log:
                 with translated("cannot keep a log"):
-                    os.rename(log, self._layout.log(container.id))
+                    os.rename(log, path)
+                taken = True
+
+        try:
+            yield take
+        except BaseException:
+            # Nobody would ever remove it: the container it belongs to was never there.
+            if taken:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+            raise
 
     def list(self) -> list[Container]:
         """Return all containers, newest first."""
@@ -154,6 +175,8 @@ def _document(process: Process) -> Mapping[str, Any]:
         "workdir": process.workdir,
         "network": process.network,
         "mounts": [_mount_document(mount) for mount in process.mounts],
+        "insecure": process.insecure,
+        "surroundings": process.surroundings,
     }
 
 
@@ -168,8 +191,10 @@ def _process(document: Mapping[str, Any]) -> Process:
         user=document["user"],
         workdir=document["workdir"],
         network=document["network"],
-        # Those who kept containers before knew no mounts.
+        # Those who kept containers before knew no mounts, and later none of the rest.
         mounts=tuple(_mount(mount) for mount in document.get("mounts", ())),
+        insecure=document.get("insecure", False),
+        surroundings=document.get("surroundings", {}),
     )
 
 

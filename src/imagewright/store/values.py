@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from imagewright.oci import Digest, ImageConfig
 from imagewright.reference import Reference
@@ -178,13 +178,19 @@ class KeptMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """How a container's process was started, beside its command: `env` as `NAME=value`, `user` as USER has it."""
+    """How a container's process was started, beside its command: `env` as `NAME=value`, `user` as USER has it.
+
+    `insecure` says that nothing confined it. `surroundings` are limits and the like, in JSON, as whoever keeps the
+    container reads them again.
+    """
 
     env: tuple[str, ...]
     user: str
     workdir: str
     network: Literal["default", "none", "host"]
     mounts: tuple[KeptMount, ...] = ()
+    insecure: bool = False
+    surroundings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from imagewright.cancellation import Cancellation
 from imagewright.errors import Cancelled
 from imagewright.store import Caches
+from imagewright.store.caches import Fill
 
 
 def nothing(_directory: str) -> None:
@@ -57,6 +58,90 @@ def test_a_new_one_is_filled_once(caches: Caches) -> None:
         with caches.use("k", "n", "locked", fill, Cancellation()) as path:
             assert os.listdir(path) == ["base"]
     assert len(filled) == 1
+
+
+def test_nobody_waits_for_the_filling_of_another(caches: Caches) -> None:
+    begun, go_on, cancellation = threading.Event(), threading.Event(), Cancellation()
+    seen: list[list[str]] = []
+
+    def fill(directory: str) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        Path(directory, "base").touch()
+
+    def use(how: Fill) -> None:
+        with caches.use("k", "n", "shared", how, Cancellation()) as path:
+            seen.append(os.listdir(path))
+
+    threads = [threading.Thread(target=use, args=(how,)) for how in (fill, nothing)]
+    threads[0].start()
+    assert begun.wait(10)
+    threads[1].start()
+    with caches.use("other", "n", "locked", nothing, Cancellation()) as path:
+        assert os.listdir(path) == []
+        assert [cache.in_use for cache in caches.list()] == [True]
+    threading.Timer(0.05, cancellation.cancel).start()
+    with pytest.raises(Cancelled), caches.use("k", "n", "shared", nothing, cancellation):
+        pass
+    assert seen == []
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert seen == [["base"], ["base"]]
+
+
+def test_who_waited_fills_what_another_could_not(caches: Caches) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def fail(_directory: str) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        raise Cancelled("Build cancelled")
+
+    def use() -> None:
+        with pytest.raises(Cancelled), caches.use("k", "n", "shared", fail, Cancellation()):
+            pass
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert begun.wait(10)
+    threading.Timer(0.05, go_on.set).start()
+    with caches.use("k", "n", "shared", lambda path: Path(path, "mine").touch(), Cancellation()) as path:
+        assert os.listdir(path) == ["mine"]
+    thread.join(10)
+
+
+def test_a_size_is_measured_where_no_link_leads(caches: Caches, tmp_path: Path) -> None:
+    (tmp_path / "host/deep").mkdir(parents=True)
+    (tmp_path / "host/deep/big").write_bytes(bytes(1_000_000))
+    with caches.use("k", "n", "shared", nothing, Cancellation()) as path:
+        Path(path, "link").symlink_to(tmp_path / "host")
+        below = Path(path)
+        for name in "abcdefgh":
+            below /= name * 200
+            below.mkdir()
+            (below / "file").write_bytes(bytes(10_000))
+            os.link(below / "file", below / "again")
+        Path(path, "a" * 200, "z").mkdir()
+        Path(path, "a" * 200, "z/file").write_bytes(bytes(10_000))
+        assert 90_000 < caches.list()[0].size < 300_000
+        stop = threading.Event()
+
+        def swap() -> None:
+            place = os.open(path, os.O_RDONLY)
+            while not stop.is_set():
+                os.rename("a" * 200, "away", src_dir_fd=place, dst_dir_fd=place)
+                os.symlink(tmp_path / "host", "a" * 200, dir_fd=place)
+                os.unlink("a" * 200, dir_fd=place)
+                os.rename("away", "a" * 200, src_dir_fd=place, dst_dir_fd=place)
+            os.close(place)
+
+        thread = threading.Thread(target=swap)
+        thread.start()
+        sizes = [caches.list()[0].size for _ in range(100)]
+        stop.set()
+        thread.join()
+    assert max(sizes) < 300_000
 
 
 def test_one_that_cannot_be_filled_is_none(caches: Caches, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
+import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 
-from imagewright.errors import Conflict, InvalidInput, NotFound
+from imagewright.errors import Conflict, InvalidInput, NotFound, SystemFailure
 from imagewright.oci import Digest
 from imagewright.store import Container, KeptMount, Process, Store
 from unit.store.seeding import Seed
@@ -42,6 +44,28 @@ def test_ids_and_names_are_taken_once(seed: Seed, store: Store) -> None:
         seed.container(Digest.of(b"no image"))
 
 
+def test_a_log_goes_with_a_transaction_that_fails(seed: Seed, store: Store) -> None:
+    image = seed.image("x:1")
+    container = Container(id="ab" * 32, image=image, command=(), created_ns=1, exit_code=3, name="n")
+    with sqlite3.connect(f"{seed.root}/db.sqlite") as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON summaries BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        )
+    with store.scratch() as scratch:
+        log = Path(scratch, "log")
+        log.write_bytes(b"x")
+        with pytest.raises(SystemFailure, match="the disk is full"):
+            store.add_container(container, log=str(log))
+        assert os.listdir(f"{seed.root}/logs") == []
+        database.execute("DROP TRIGGER full")
+        log.write_bytes(b"y")
+        store.add_container(container, log=str(log))
+        with pytest.raises(Conflict):
+            store.add_container(container, log=str(log))
+    database.close()
+    assert os.listdir(f"{seed.root}/logs") == [container.id]
+
+
 def test_containers_are_counted_and_removed(seed: Seed, store: Store) -> None:
     image = seed.image("x:1")
     container = seed.container(image)
@@ -74,7 +98,9 @@ def test_how_a_process_was_started_is_told_to_the_last_mount(seed: Seed, store: 
         KeptMount(kind="cache", target="/c", id="c", key="c\0005", sharing="locked", readonly=False, uid=5, mode=0o700),
         KeptMount(kind="secret", target="", id="token", env="TOKEN\udcff"),
     )
-    process = Process(env=(), user="", workdir="/", network="none", mounts=mounts)
+    process = Process(
+        env=(), user="", workdir="/", network="none", mounts=mounts, insecure=True, surroundings={"limits": {"pids": 7}}
+    )
     image = seed.image("x:1")
     store.add_container(
         Container(id="ab" * 32, image=image, command=(), created_ns=1, exit_code=3, name="n", process=process)
@@ -91,7 +117,9 @@ def test_a_process_that_was_kept_before_mounts_were(seed: Seed, store: Store) ->
     )
     store.close()
     with sqlite3.connect(f"{seed.root}/db.sqlite") as database:
-        database.execute("UPDATE containers SET process = json_remove(process, '$.mounts')")
+        database.execute(
+            "UPDATE containers SET process = json_remove(process, '$.mounts', '$.insecure', '$.surroundings')"
+        )
         assert "mounts" not in database.execute("SELECT process FROM containers").fetchone()[0]
     database.close()
     assert seed.reopen().get_container("n").process == process

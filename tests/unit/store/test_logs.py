@@ -68,6 +68,26 @@ def test_closing_again_does_nothing(tmp_path: Path) -> None:
     assert read(log.path) == [("stdout", 1, b"x")]
 
 
+@pytest.mark.parametrize("count", [600, 800, 1700, 5000])
+def test_a_log_that_is_too_long_keeps_its_beginning_and_its_end(tmp_path: Path, count: int) -> None:
+    limit = 64 << 10
+    lines = [b"%0100d\n" % number for number in range(count)]
+    with LogWriter(str(tmp_path / "log"), clock=lambda: 1, limit=limit) as log:
+        for line in lines:
+            log.write("stdout", line)
+            assert os.path.getsize(log.path) < 2.1 * limit
+    found = [data for channel, _, data in read(log.path) if channel == "stdout"]
+    said = b"".join(data for channel, _, data in read(log.path) if channel == "stderr")
+    if os.path.getsize(log.path) > 1.25 * limit or count == 600:
+        assert found == lines
+        return
+    assert os.path.getsize(log.path) < 1.2 * limit
+    cut = next(number for number, line in enumerate(found) if line != lines[number])
+    assert found == lines[:cut] + lines[cut - len(found) :]
+    assert min(cut, len(found) - cut) * 114 > limit * 0.4
+    assert said == b"\n[%d bytes of output are left out here]\n" % (101 * (count - len(found)))
+
+
 def test_a_log_lives_with_its_container(seed: Seed, store: Store) -> None:
     container = Container(
         id="ab" * 32,
