@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from images import TEN, etag
+from sqlalchemy import create_engine, insert
+
 from imagewright.oci import Digest
 from imagewright.store import Store, schema
-from sqlalchemy import create_engine, insert
 from support.builder import archive
 from support.daemon import daemon
 from support.unixhttp import UnixConnection
