@@ -7,7 +7,6 @@ needs three times that on the disk below `--directory`, and prints the same.
 import argparse
 import contextlib
 import hashlib
-import io
 import json
 import os
 import random
@@ -62,9 +61,9 @@ def _measured(engine: Engine, directory: Path, size: int) -> str:
     with docker_registry(str(directory)) as registry:
         outcomes = list(_outcomes(engine, registry.host, size))
     words = f"{size >> 30} GiB" if size >> 30 else f"{size >> 20} MiB"
+    how = f"what they share counted once, looked at every {_LOOK_SECONDS * 1e3:.0f} ms"
     lines = [
-        f"Memory of the daemon and all its descendants, what they share counted once, looked at every "
-        f"{_LOOK_SECONDS * 1e3:.0f} ms, above the {idle >> 20} MiB of an idle one.\n",
+        f"Memory of the daemon and all its descendants, {how}, above the {idle >> 20} MiB of an idle one.\n",
         f"| {words} each | time | most in the first half | most in the second half | below {_BOUND >> 20} MiB |",
         "|---|---|---|---|---|",
     ]

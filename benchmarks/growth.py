@@ -75,10 +75,10 @@ def growth(world: World, docs: Path) -> str:
     parts = [_INTRODUCTION]
     for name, title, unit, rows in (
         ("growth-files", "A build, by the files of its context", "files", _files(world)),
-        ("growth-steps", "A build, by its steps", "steps", _steps(world)),
+        ("growth-steps", "A build, by its steps: instructions in turn", "steps", _steps(world)),
         ("growth-images", "The image list, by the images there are", "images", _images(world)),
     ):
-        curves = [Curve(f"{row.title}: {row.verdict}", row.points) for row in rows]
+        curves = [Curve(row.title, row.points) for row in rows]
         (directory / f"{name}.svg").write_text(plot(title, unit, curves, shown))
         parts.append(_section(name, title, unit, rows))
     return "\n".join(parts)
@@ -138,8 +138,8 @@ def _files(world: World) -> list[_Row]:
 def _steps(world: World) -> list[_Row]:
     engine, rounds = world.peers.ours, 1 if world.quick else 3
     rows = []
-    for title, dockerfile in (("ENV, LABEL, COPY, RUN in turn", _mixed), ("COPY and RUN in turn", _layered)):
-        cold, cached = _Row(f"{title}"), _Row(f"{title}, cached")
+    for title, dockerfile in (("ENV, LABEL, COPY, RUN", _mixed), ("COPY, RUN", _layered)):
+        cold, cached = _Row(title), _Row(f"{title}, cached")
         for number in range(rounds):
             for count in (10, 50, 120):
                 context = _stepped(world, dockerfile(count, number), f"{dockerfile.__name__}-{count}-{number}")
