@@ -1,7 +1,7 @@
 """How much memory imagewright's daemon takes, with all its descendants, while much goes through it.
 
-`bounds` is a part of what `make bench` measures; this file run alone measures with `--size`, 10 GiB if it is not told,
-needs three times that on the disk below `--directory`, and prints the same.
+`bounds` is a part of what `make bench` measures. This file run alone measures with 10 GiB or another `--size`, of which
+the disk below `--directory` must have room for three times as much, and writes what came out to `--output`.
 """
 
 import argparse
@@ -36,7 +36,11 @@ _BOUND = 150 << 20
 _PIECE = 1 << 20
 _BLOCK = 512
 _LOOK_SECONDS = 0.05
+_FILE = "benchmarks/bounds.md"
 _UNITS = {"MiB": 20, "GiB": 30}
+_HOW = """\
+Written by `benchmarks/bounds.py`. What is sent is made while it is sent, and cannot be compressed; the registry is on
+the same machine. Page cache, which the kernel gives back when it is needed, is not counted."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class _Outcome:
 
 def bounds(world: World) -> str:
     """Measure with a size that the whole run has time for; return Markdown."""
-    return _measured(world.peers.ours, world.top / "bounds", (256 << 20) if world.quick else (2 << 30))
+    found = _measured(world.peers.ours, world.top / "bounds", (256 << 20) if world.quick else (2 << 30))
+    return f"{found}\nWhat a run of `benchmarks/bounds.py` with 10 GiB gave is in [{_FILE}]({_FILE}).\n"
 
 
 def _measured(engine: Engine, directory: Path, size: int) -> str:
@@ -209,6 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=_size, default=10 << 30, metavar="N(MiB|GiB)")
     parser.add_argument("--directory", default=None, help="where to work; everything in it is removed at the end")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent.parent / "docs" / _FILE, metavar="FILE")
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="imagewright-bench-", dir=chosen.directory) as directory,
@@ -216,7 +222,9 @@ def main() -> None:
     ):
         ours = Engine("imagewright", server.socket, server.process.pid)
         ours.import_base(busybox_base(), "base")
-        print(_measured(ours, Path(directory) / "bounds", chosen.size))
+        found = _measured(ours, Path(directory) / "bounds", chosen.size)
+    print(found)
+    chosen.output.write_text(f"# Memory while much goes through imagewright\n\n{_HOW}\n\n{found}")
 
 
 if __name__ == "__main__":
