@@ -22,12 +22,17 @@ _SCRIPT = Path(__file__).with_name("sampled.py")
 # What a line does, by what is on it; the first that fits. What fits none is told by its package.
 _DOINGS = (
     (re.compile(r"hash|digest|sha256"), "sha256"),
+    (re.compile(r"\bos\.p?(read|readv|preadv)\("), "reading files"),
+    (re.compile(r"\bos\.p?(write|writev|pwritev)\(|copy_file_range|sendfile"), "writing files"),
+    (re.compile(r"rmtree|rmdir|unlink"), "removing"),
     (re.compile(r"fsync|fdatasync|sync_file_range|syncfs|\bsync\("), "waiting for the disk"),
     (re.compile(r"compress|gzip|zstd|igzip"), "gzip"),
     (re.compile(r"\.wait\(|waitpid|communicate|Popen|\.poll\("), "runc and other processes"),
     (re.compile(r"\bexecute|commit\(|session|cursor"), "database"),
     (re.compile(r"mount|unshare|setns|umount"), "mounts and namespaces"),
 )
+# On these lines a thread waits for another one of the daemon, whose time it is; what counts is their processor time.
+_HANDOVERS = re.compile(r"_queue\.(get|put)\(|_changed|_free\.acquire|asyncio\.run\(|\bwait\(under_way")
 _PACKAGES = {
     "api": "HTTP",
     "archive": "reading and writing tar",
@@ -56,14 +61,15 @@ class Profile:
 
 def profile(key: str, seconds: float, lines: list[dict[str, Any]]) -> Profile:
     """Return the profile that the `lines` of a sampler make, for work that took `seconds`."""
-    wall, processor = sum(line["wall"] for line in lines), sum(line["cpu"] for line in lines)
     doings: Counter[str] = Counter()
     places: Counter[str] = Counter()
     for line in lines:
-        doings[_doing(line)] += line["wall"]
-        places[f"{line['file'].removesuffix('.py')}: {line['function'].replace('.<locals>', '')}"] += line["wall"]
-    summary = f"{seconds:.2f} s (threads {wall:.2f} s, of which on a processor {processor:.2f} s)"
-    return Profile(key, summary, largest(doings, wall, _SHARES), largest(places, wall, _LINES))
+        spent = max(line["cpu"], 0.0) if _HANDOVERS.search(line["text"]) else line["wall"]
+        doings[_doing(line)] += spent
+        places[f"{line['file'].removesuffix('.py')}: {line['function'].replace('.<locals>', '')}"] += spent
+    whole, processor = doings.total(), sum(line["cpu"] for line in lines)
+    summary = f"{seconds:.2f} s (threads {whole:.2f} s, of which on a processor {processor:.2f} s)"
+    return Profile(key, summary, largest(doings, whole, _SHARES), largest(places, whole, _LINES))
 
 
 def largest(totals: Mapping[str, float], whole: float, count: int) -> tuple[tuple[str, float], ...]:
