@@ -56,7 +56,7 @@ def _sample(world: World, peer: Peer, number: int) -> Values:
 
         with Watch(lambda: {root} if root else children() - before) as watch, ThreadPoolExecutor(count) as pool:
             seconds = timed(lambda: list(pool.map(build, range(count))))
-        return seconds, watch.most
+        return seconds, watch.most / 1e6
 
 
 def _floors(world: World) -> tuple[Floor | None, ...]:

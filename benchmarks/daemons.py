@@ -9,7 +9,7 @@ from pathlib import Path
 
 from floors import Floor, interpreter
 from measuring import timed
-from memory import megabytes
+from memory import memory
 from peers import Peer
 from rows import ABSOLUTE, Goal, Row, Values, Workload
 from world import World
@@ -35,7 +35,7 @@ def _sample(world: World, peer: Peer, number: int) -> Values:
         with dockerd(str(top)) as docker:
             start = time.perf_counter() - begun
             time.sleep(_SETTLED_SECONDS)
-            return start, megabytes({docker.process.pid}), _help("docker")
+            return start, memory(docker.process.pid) / 1e6, _help("docker")
     return *_ours(top), _help(sys.executable, "-m", "imagewright")
 
 
@@ -53,7 +53,7 @@ def _ours(top: Path) -> tuple[float, float]:
                 time.sleep(0.002)
             start = time.perf_counter() - begun
             time.sleep(_SETTLED_SECONDS)
-            return start, megabytes({process.pid})
+            return start, memory(process.pid) / 1e6
         finally:
             end(process)
 

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Watch", "children", "megabytes"]
+__all__ = ["Watch", "children", "memory"]
 
 _LOOK_SECONDS = 0.25
 
 
-def megabytes(roots: set[int]) -> float:
-    """Return the sum of the proportional shares (PSS) of `roots` and their descendants, in MB."""
+def memory(*roots: int) -> int:
+    """Return the bytes that `roots` and their descendants have: the sum of their proportional shares (PSS)."""
     total = 0
-    for pid in _descendants(roots):
+    for pid in _descendants(set(roots)):
         try:
             with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
                 total += next((int(line.split()[1]) for line in file if line.startswith("Pss:")), 0)
         except OSError:
             continue
-    return total * 1024 / 1e6
+    return total << 10
 
 
 def children() -> set[int]:
@@ -30,10 +30,10 @@ def children() -> set[int]:
 
 
 class Watch:
-    """Looks at the memory of what `roots` returns, again and again until the block ends; `most` is the most of it."""
+    """Looks at the memory of what `roots` returns, until the block ends; `most` bytes is the most of it."""
 
     def __init__(self, roots: Callable[[], set[int]]) -> None:
-        self.most = 0.0
+        self.most = 0
         self._roots = roots
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
@@ -50,7 +50,7 @@ class Watch:
 
     def _watch(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
-            self.most = max(self.most, megabytes(self._roots()))
+            self.most = max(self.most, memory(*self._roots()))
 
 
 def _descendants(roots: set[int]) -> set[int]:
