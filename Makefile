@@ -19,7 +19,8 @@ help:
 	@echo "make demo    build examples/hello with an engine of its own, and list the images"
 	@echo "make test    run every test that this machine can run"
 	@echo "make check   formatting, lint, types, imports, licences"
-	@echo "make bench   the same work by imagewright and its peers; BENCH=--quick is short"
+	@echo "make bench   the same work by imagewright and its peers, fifteen minutes: writes docs/benchmarks.md;"
+	@echo "             with BENCH=--quick three minutes, and only printed"
 	@echo "make fuzz    the property tests with FUZZ_EXAMPLES=$(FUZZ_EXAMPLES)"
 	@echo "make setup   only set up: .venv and the system's programs"
 
@@ -59,10 +60,6 @@ check: $(READY)
 bench: $(READY)
 	@.ci/install-programs $(TEST_PROGRAMS) docker-registry:docker-registry podman:podman
 	$(BIN)/python benchmarks/bench.py $(BENCH)
-	$(BIN)/python benchmarks/classic.py
-	$(BIN)/python benchmarks/parallel.py
-	$(BIN)/python benchmarks/images.py
-	$(BIN)/python benchmarks/registry.py
 
 fuzz: $(READY)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/property --hypothesis-profile=fuzz --timeout=0

@@ -1,17 +1,17 @@
-"""Times: what one sample is, and rounds in which all take their turns."""
+"""Times: what one sample is, and what is known of a number of them."""
 
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Series", "interleave", "timed"]
+__all__ = ["Series", "timed"]
 
 
 @dataclass
 class Series:
-    """What was measured of one peer, in seconds unless the workload says otherwise."""
+    """What was measured of one peer, in seconds unless the row says otherwise."""
 
     samples: list[float] = field(default_factory=list)
 
@@ -32,15 +32,3 @@ def timed(action: Callable[[], object]) -> float:
     begun = time.perf_counter()
     action()
     return time.perf_counter() - begun
-
-
-def interleave(names: Sequence[str], rounds: int, sample: Callable[[str, int], float | None]) -> dict[str, Series]:
-    """Take `sample(name, round)` of each name in each round, another one first each time; None is no sample."""
-    taken = {name: Series() for name in names}
-    for number in range(rounds):
-        first = number % len(names)
-        for name in [*names[first:], *names[:first]]:
-            value = sample(name, number)
-            if value is not None:
-                taken[name].samples.append(value)
-    return {name: series for name, series in taken.items() if series.samples}

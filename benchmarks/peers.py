@@ -25,22 +25,19 @@ from support.unixhttp import UnixConnection, request
 
 __all__ = ["BuildKit", "Engine", "Peer", "Peers", "Podman", "peers"]
 
-_TIMEOUT = 900
+# No build takes as long on a machine that can run all of this in its time.
+_TIMEOUT = 240
 
 
 class Peer(Protocol):
-    """Who can build, load and save."""
+    """Who can build."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Who it is."""
 
     def build(self, context: Context, tag: str, *, cache: bool = False, network: str = "none") -> None:
         """Build `context` as `tag`; raise where it fails."""
-
-    def load(self, archive: Path) -> None:
-        """Load a docker-archive."""
-
-    def save(self, tag: str, target: Path) -> None:
-        """Write the image as a docker-archive to `target`."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +70,34 @@ class Engine:
             shutil.copyfileobj(response, file, 1 << 20)
         connection.close()
 
+    def push(self, tag: str) -> None:
+        """Push the image."""
+        repository, _, name = tag.rpartition(":")
+        self._ask("POST", f"/images/{repository}/push?tag={name}")
+
+    def pull(self, tag: str) -> None:
+        """Pull the image."""
+        repository, _, name = tag.rpartition(":")
+        self._ask("POST", f"/images/create?fromImage={quote(repository)}&tag={name}")
+
+    def remove(self, tag: str) -> None:
+        """Remove the image with its layers."""
+        self._ask("DELETE", f"/images/{tag}?force=1")
+
     def import_base(self, tar: bytes, repository: str) -> None:
         """Make an image of a file system."""
         status, answer = request(self.socket, "POST", f"/images/create?fromSrc=-&repo={repository}&tag=1", tar)
         if status != http.client.OK or b"errorDetail" in answer:
             raise RuntimeError(answer.decode(errors="replace"))
+
+    def _ask(self, method: str, target: str) -> None:
+        connection = UnixConnection(self.socket, timeout=_TIMEOUT)
+        connection.request(method, target, headers={"X-Registry-Auth": "e30="})
+        response = connection.getresponse()
+        answer = response.read()
+        connection.close()
+        if response.status != http.client.OK or b"errorDetail" in answer:
+            raise RuntimeError(answer[-500:].decode(errors="replace"))
 
     def _send(self, target: str, path: Path) -> bytes:
         connection = UnixConnection(self.socket, timeout=_TIMEOUT)
@@ -103,10 +123,14 @@ class BuildKit:
     home: str
     name: str = "BuildKit"
 
+    @property
+    def program(self) -> str:
+        """Docker's own program, the system's where there are several."""
+        return "/usr/bin/docker" if os.path.exists("/usr/bin/docker") else "docker"
+
     def command(self, tag: str, *, cache: bool, network: str) -> list[str]:
         """Return the command that builds the tar on its standard input."""
-        docker = "/usr/bin/docker" if os.path.exists("/usr/bin/docker") else "docker"
-        words = [docker, "--host", self.host, "build", "--progress=plain", "--network", network, "-t", tag]
+        words = [self.program, "--host", self.host, "build", "--progress=plain", "--network", network, "-t", tag]
         return [*words, *([] if cache else ["--no-cache"]), "-"]
 
     def environment(self) -> dict[str, str]:
@@ -117,13 +141,6 @@ class BuildKit:
         """Build with Docker's program."""
         with context.tar.open("rb") as tar:
             _run(self.command(tag, cache=cache, network=network), stdin=tar, environment=self.environment())
-
-    def load(self, archive: Path) -> None:
-        """Do nothing: the classic builder's engine is the same one."""
-
-    def save(self, tag: str, target: Path) -> None:
-        """Not asked: the classic builder's engine is the same one."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -155,6 +172,18 @@ class Podman:
         """Write the image as a docker-archive to `target`."""
         _run(self.command("save", "-q", "-o", str(target), tag))
 
+    def push(self, tag: str) -> None:
+        """Push the image to a registry of this machine."""
+        _run(self.command("push", "-q", "--tls-verify=false", tag, inside=False))
+
+    def pull(self, tag: str) -> None:
+        """Pull the image from a registry of this machine."""
+        _run(self.command("pull", "-q", "--tls-verify=false", tag, inside=False))
+
+    def remove(self, tag: str) -> None:
+        """Remove the image with its layers."""
+        _run(self.command("rmi", "--force", tag))
+
 
 @dataclass(frozen=True)
 class Peers:
@@ -175,24 +204,24 @@ class Peers:
 
 
 @contextlib.contextmanager
-def peers(directory: Path) -> Iterator[Peers]:
+def peers(directory: Path, *, podman: bool = True) -> Iterator[Peers]:
     """Start all of them with storages below `directory`, each with a busybox as `base:1`.
 
-    podman is None where there is no such program.
+    podman is None where it is not wanted, or there is no such program.
     """
     os.makedirs(directory / "home", exist_ok=True)
     with _kept(directory / "docker") as docker, daemon(str(directory)) as server, _network() as pid:
         ours = Engine("imagewright", server.socket, server.process.pid)
         classic = Engine("classic", docker.socket, docker.process.pid)
-        podman = Podman(directory / "podman", pid) if shutil.which("podman") else None
+        last = Podman(directory / "podman", pid) if podman and shutil.which("podman") else None
         base = busybox_base()
         ours.import_base(base, "base")
         classic.import_base(base, "base")
-        if podman:
+        if last:
             tar = directory / "base.tar"
             tar.write_bytes(base)
-            _run(podman.command("import", str(tar), "base:1"))
-        yield Peers(ours, classic, BuildKit(docker.host, str(directory / "home")), podman, server, docker)
+            _run(last.command("import", str(tar), "base:1"))
+        yield Peers(ours, classic, BuildKit(docker.host, str(directory / "home")), last, server, docker)
 
 
 @contextlib.contextmanager

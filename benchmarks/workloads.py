@@ -1,71 +1,61 @@
-"""What is built: each workload of the table, its goal, and the least that the machine could do for it."""
+"""What is built, one build at a time: each workload, its goal, and the least that the machine could do for it."""
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import floors
+from floors import Floor
 from measuring import timed
-from peers import Peer
+from peers import Engine, Peer, Podman
+from rows import Goal, Row, Values, Workload
 from trees import Context, edited
 from world import World
 
-__all__ = ["WORKLOADS", "Goal", "Workload"]
+__all__ = ["BUILDS", "SAVE"]
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What imagewright should take at most: `ratio` times what `against` takes, the best peer if that is empty."""
-
-    ratio: float
-    against: str = ""
+Sample = Callable[[World, Peer, int], Values]
+Least = Callable[[World], tuple[Floor | None, ...]]
 
 
-@dataclass(frozen=True)
-class Workload:
-    """One row of the table.
-
-    `sample` measures a peer in a round, in seconds; `seed`, which is not measured, comes before the first round of a
-    peer. `rounds` are those of the full run, of which podman, which is slow, takes part in `podman_rounds`.
-    """
-
-    key: str
-    title: str
-    goals: tuple[Goal, ...]
-    sample: Callable[[World, Peer, int], float]
-    floor: Callable[[World], floors.Floor]
-    rounds: int = 3
-    podman_rounds: int = 1
-    seed: Callable[[World, Peer], None] | None = None
-
-
-def _build(
-    key: str, tree: Callable[[World, int], Path | None], dockerfile: str, *, network: str = "none"
-) -> Callable[[World, Peer, int], float]:
+def _build(key: str, tree: Callable[[World, int], Path | None], dockerfile: str, *, network: str = "none") -> Sample:
     """Return what measures one build without the cache."""
 
-    def sample(world: World, peer: Peer, number: int) -> float:
+    def sample(world: World, peer: Peer, number: int) -> Values:
         context = world.context(key, tree(world, number), dockerfile)
-        return timed(lambda: peer.build(context, f"{key}:{number}", network=network))
+        return (timed(lambda: peer.build(context, f"{key}:{number}", network=network)),)
 
     return sample
 
 
-def _step_cost(network: str) -> Callable[[World, Peer, int], float]:
+def _step_cost(network: str) -> Sample:
     """Return what measures what one of eleven more `RUN true` takes."""
 
-    def sample(world: World, peer: Peer, number: int) -> float:
+    def sample(world: World, peer: Peer, number: int) -> Values:
         one = world.context("run-one", None, "FROM base:1\nRUN true\n")
         more = world.context("run-twelve", None, "FROM base:1\n" + "RUN true\n" * 12)
         least = timed(lambda: peer.build(one, f"one:{number}", network=network))
-        return (timed(lambda: peer.build(more, f"twelve:{number}", network=network)) - least) / 11
+        return (1000 * (timed(lambda: peer.build(more, f"twelve:{number}", network=network)) - least) / 11,)
 
     return sample
 
 
 def _small(world: World, number: int) -> Path:
     return world.small(number)
+
+
+def _other_small(world: World, number: int) -> Path:
+    # A store that knows a file already is not what is measured.
+    return world.small(100 + number)
+
+
+def _copied(key: str, tree: Callable[[World, int], Path]) -> Least:
+    return lambda world: (floors.copied(world, world.context(key, tree(world, 0), "").tar),)
+
+
+def _unpacked(key: str, tree: Callable[[World, int], Path]) -> Least:
+    return lambda world: (floors.unpacked(world, world.context(key, tree(world, 0), "").tar),)
 
 
 # Thirty steps of which five do work: what seeds the cache would else take longer than what is measured.
@@ -87,9 +77,9 @@ def _seed_cached(world: World, peer: Peer) -> None:
     peer.build(world.context("cached", world.small(0), CACHED), "cached:seed", cache=True)
 
 
-def _cached(world: World, peer: Peer, number: int) -> float:
+def _cached(world: World, peer: Peer, number: int) -> Values:
     context = world.context("cached", world.small(0), CACHED)
-    return timed(lambda: peer.build(context, f"cached:{number}", cache=True))
+    return (timed(lambda: peer.build(context, f"cached:{number}", cache=True)),)
 
 
 def _seed_edited(world: World, peer: Peer) -> None:
@@ -101,9 +91,9 @@ def _edit(context: Context, number: int) -> Context:
     return edited(context, f"edit{number}", f"edit {number}\n")
 
 
-def _edited(world: World, peer: Peer, number: int) -> float:
+def _edited(world: World, peer: Peer, number: int) -> Values:
     context = _edit(world.context("edited", world.small(0), EDITED), number)
-    return timed(lambda: peer.build(context, f"edited:{number}", cache=True))
+    return (timed(lambda: peer.build(context, f"edited:{number}", cache=True)),)
 
 
 def _written_by_run(world: World) -> Context:
@@ -120,16 +110,16 @@ def _seed_writing(world: World, peer: Peer) -> None:
     peer.build(_written_by_run(world), "writing:base", cache=True)
 
 
-def _writing(world: World, peer: Peer, number: int) -> float:
+def _writing(world: World, peer: Peer, number: int) -> Values:
     context = world.context("writing-run", None, "FROM writing:base\nRUN mkdir /out && tar xmf /in/tree.tar -C /out\n")
-    return timed(lambda: peer.build(context, f"writing:{number}"))
+    return (timed(lambda: peer.build(context, f"writing:{number}")),)
 
 
-def _save(world: World, peer: Peer, number: int) -> float:
-    if peer.name == "BuildKit":
-        return -1
+def _save(world: World, peer: Peer, number: int) -> Values:
+    if not isinstance(peer, Engine | Podman):
+        raise TypeError(peer.name)
     target = world.top / f"saved-{peer.name}-{number}.tar"
-    return timed(lambda: peer.save("saved:1", target))
+    return (timed(lambda: peer.save("saved:1", target)),)
 
 
 def _seed_save(world: World, peer: Peer) -> None:
@@ -137,94 +127,82 @@ def _seed_save(world: World, peer: Peer) -> None:
     peer.build(world.context("saved", world.large(-1, 500_000_000, 8), dockerfile), "saved:1")
 
 
-WORKLOADS: tuple[Workload, ...] = (
+BUILDS: tuple[Workload, ...] = (
     Workload(
-        "copy-small",
-        "COPY of 20,000 files, cold, FROM scratch",
-        (Goal(0.15),),
+        (Row("copy-small", "COPY of 20,000 files, cold, FROM scratch", (Goal(0.15),)),),
         _build("copy-small", _small, "FROM scratch\nCOPY . /\n"),
-        lambda world: floors.copied(world, world.context("copy-small", world.small(0), "").tar),
+        _copied("copy-small", _small),
     ),
     Workload(
-        "copy-site",
-        "the same of a site-packages tree (11,600 files, 250 MB)",
-        (Goal(0.15),),
+        (Row("copy-site", "the same of a site-packages tree (11,600 files, 250 MB)", (Goal(0.15),)),),
         _build("copy-site", lambda world, number: world.site(number), "FROM scratch\nCOPY . /\n"),
-        lambda world: floors.copied(world, world.context("copy-site", world.site(0), "").tar),
+        _copied("copy-site", lambda world, number: world.site(number)),
     ),
     Workload(
-        "copy-large",
-        "COPY of 1.6 GB in twelve files",
-        (Goal(0.25),),
+        (Row("copy-large", "COPY of 1.6 GB in twelve files", (Goal(0.25),)),),
         _build("copy-large", lambda world, number: world.large(number), "FROM scratch\nCOPY . /\n"),
-        lambda world: floors.copied(world, world.context("copy-large", world.large(0), "").tar),
-        rounds=2,
+        _copied("copy-large", lambda world, number: world.large(number)),
     ),
     Workload(
-        "run-none",
-        "one more `RUN true` of eleven, no network",
-        (Goal(0.6),),
+        (Row("run-none", "one more `RUN true` of eleven, no network", (Goal(0.6),), unit="ms"),),
         _step_cost("none"),
-        floors.sandbox,
+        lambda world: (floors.sandbox(world),),
         rounds=5,
-        podman_rounds=3,
+        podman_quick=True,
     ),
     Workload(
-        "run-default",
-        "the same with the default network",
-        (Goal(0.25),),
+        (Row("run-default", "the same with the default network", (Goal(0.25),), unit="ms"),),
         _step_cost("default"),
-        floors.sandbox,
+        lambda world: (floors.sandbox(world),),
         rounds=5,
-        podman_rounds=3,
+        podman_quick=True,
     ),
     Workload(
-        "copy-run",
-        "COPY of 20,000 files, then a RUN",
-        (Goal(0.5),),
-        _build("copy-run", _small, UNPACKED),
-        lambda world: floors.unpacked(world, world.context("copy-run", world.small(0), UNPACKED).tar),
+        (Row("copy-run", "COPY of 20,000 files, then a RUN", (Goal(0.5),)),),
+        _build("copy-run", _other_small, UNPACKED),
+        _unpacked("copy-run", _other_small),
     ),
     Workload(
-        "run-writes",
-        "a RUN that writes 20,000 files, 250 MB",
-        (Goal(0.8),),
+        (Row("run-writes", "a RUN that writes 20,000 files, 250 MB", (Goal(0.8),)),),
         _writing,
-        lambda world: floors.unpacked(world, world.run_tree().tar),
+        lambda world: (floors.unpacked(world, world.run_tree().tar),),
+        rounds=3,
         seed=_seed_writing,
     ),
     Workload(
-        "cached",
-        "cached rebuild, 30 steps, 20,000 files",
-        (Goal(0.8, "BuildKit"), Goal(0.1, "classic")),
+        (
+            Row(
+                "cached",
+                "cached rebuild, 30 steps, 20,000 files",
+                (Goal(0.8, "BuildKit"), Goal(0.1, "classic")),
+            ),
+        ),
         _cached,
-        lambda world: floors.hashed(world.context("cached", world.small(0), CACHED).tar),
+        lambda world: (floors.hashed(world.context("cached", world.small(0), CACHED).tar),),
         rounds=5,
+        podman_rounds=0,
         seed=_seed_cached,
     ),
     Workload(
-        "edited",
-        "one file of 20,000 edited, COPY + RUN of 20 steps again",
-        (Goal(0.5),),
+        (Row("edited", "one file of 20,000 edited, COPY + RUN of 20 steps again", (Goal(0.5),)),),
         _edited,
-        lambda world: floors.unpacked(world, world.context("edited", world.small(0), EDITED).tar),
+        _unpacked("edited", _small),
         seed=_seed_edited,
     ),
     Workload(
-        "stages",
-        "four stages of two RUN each (sleep 0.2 s)",
-        (Goal(0.7),),
+        (Row("stages", "four stages of two RUN each (sleep 0.2 s)", (Goal(0.7),)),),
         _build("stages", lambda _world, _number: None, STAGES, network="default"),
-        lambda _world: floors.Floor("two sleeps", 0.4),
+        lambda _world: (Floor("the sleeps of one stage", 0.4),),
         rounds=5,
+        podman_quick=True,
     ),
-    Workload(
-        "save",
-        "save of 500 MB",
-        (Goal(0.7),),
-        _save,
-        lambda world: floors.copied(world, world.context("saved", world.large(-1, 500_000_000, 8), "").tar),
-        seed=_seed_save,
-        podman_rounds=2,
-    ),
+)
+
+SAVE = Workload(
+    (Row("save", "save of 500 MB", (Goal(0.7),)),),
+    _save,
+    lambda world: (floors.copied(world, world.context("saved", world.large(-1, 500_000_000, 8), "").tar),),
+    rounds=3,
+    peers=("imagewright", "classic", "podman"),
+    seed=_seed_save,
 )

@@ -1,28 +1,47 @@
 """What the workloads share: the peers, a directory, and the contexts of each round, made once."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar, cast
 
-from peers import Peers
+from peers import Peer, Peers
 from trees import Context, large_files, packed, site_packages, small_files, with_dockerfile
 
 __all__ = ["World"]
 
+_Kept = TypeVar("_Kept")
+
 
 @dataclass
 class World:
-    """All that a workload has to do with; `quick` makes everything about a fifth of its size."""
+    """All that a workload has to do with; `quick` makes everything about a fifth of its size.
+
+    What is `kept` ends with `stack`.
+    """
 
     top: Path
     peers: Peers
     quick: bool
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _things: dict[str, object] = field(default_factory=dict)
     _trees: dict[str, Path] = field(default_factory=dict)
     _contexts: dict[str, Context] = field(default_factory=dict)
 
     def scaled(self, count: int) -> int:
         """Return `count`, or the fifth of it where this is the quick run."""
         return count // 5 if self.quick else count
+
+    def has(self, peer: Peer) -> bool:
+        """Return whether `peer` is one of the run's, and not one for a profile."""
+        return peer in self.peers.builders.values()
+
+    def kept(self, key: str, start: Callable[[], contextlib.AbstractContextManager[_Kept]]) -> _Kept:
+        """Return what `key` stands for, which is started the first time and ends with the run."""
+        if key not in self._things:
+            self._things[key] = self.stack.enter_context(start())
+        return cast("_Kept", self._things[key])
 
     def small(self, number: int, count: int = 20_000) -> Path:
         """Return the small files of a round."""
