@@ -25,7 +25,7 @@ pytestmark = pytest.mark.privileged("mmdebstrap")
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "webapp"
 _MARKER = secrets.token_hex(16)
-_SECONDS = 240.0
+_SECONDS = 300.0
 # Nobody answers there: the name cannot be.
 _NOWHERE = f"[global]\n# {_MARKER}\nindex-url = https://index.invalid/simple\n"
 # Whom the image runs as; what of the caches, the secret and the compiler is in it, and what was compiled.

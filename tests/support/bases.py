@@ -33,7 +33,7 @@ _SLIM = (
     "--dpkgopt=force-unsafe-io",
     '--aptopt=Acquire::Languages "none"',
     # Debian's package of certificates adds what it finds there to its own.
-    f'--customize-hook=[ ! -e {_TRUSTED} ] || install -D -m 644 {_TRUSTED} "$1/usr/local/share/ca-certificates/machine.crt"',
+    f'--customize-hook=! [ -e {_TRUSTED} ] || install -Dm644 {_TRUSTED} "$1/usr/local/share/ca-certificates/own.crt"',
 )
 
 
