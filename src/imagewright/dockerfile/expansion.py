@@ -22,9 +22,12 @@ Variables = Mapping[str, str] | Callable[[str], str | None]
 LARGEST_EXPANSION = 1 << 20
 
 _NAME = re.compile(r"\d+|[@*#?\-$!]|\w+")
+_QUOTES = "'\""
 _SPACES = re.compile(f"[{SPACES}]+")
 # Substitutions may be discarded by the ones around them, so the work is bounded apart from the result.
 _MOST_WORK = 16 * LARGEST_EXPANSION
+# What a variable or a quoted part costs besides its text.
+_PART = 16
 _DEEPEST = 64
 _LONGEST_IN_MESSAGE = 1024
 
@@ -62,6 +65,9 @@ def expand_document(content: str, variables: Variables) -> str:
 
 
 def _expand(word: str, variables: Variables, escape: str, *, quotes: bool, largest: int) -> list[tuple[str, bool]]:
+    # Most words are their own expansion; no character has more than four bytes.
+    if len(word) * 4 <= largest and not _special(escape, quotes=quotes).search(word):
+        return [(word, True)]
     find = variables if callable(variables) else variables.get
     expansion = _Expansion(word, find, escape, quotes=quotes, most=_MOST_WORK + largest)
     try:
@@ -79,6 +85,12 @@ def _check_size(pieces: list[tuple[str, bool]], largest: int) -> None:
 
 
 @cache
+def _special(escape: str, *, quotes: bool) -> re.Pattern[str]:
+    """Return what makes a word more than its own expansion."""
+    return re.compile(f"[${re.escape(escape)}{_QUOTES if quotes else ''}]")
+
+
+@cache
 def _plain(special: str) -> re.Pattern[str]:
     return re.compile(f"[^{re.escape(special)}]+", re.DOTALL)
 
@@ -90,7 +102,7 @@ class _Expansion:
         self._word = word
         self._find = find
         self._escape = escape
-        self._quotes = "'\"" if quotes else ""
+        self._quotes = _QUOTES if quotes else ""
         self._left = most
         self._position = 0
         self._depth = 0
@@ -112,10 +124,11 @@ class _Expansion:
             if character == stop:
                 return pieces
             if character == "$":
-                pieces.append((self._spend(self._dollar()), True))
+                pieces.append((self._spend(self._dollar(), _PART), True))
             elif character == self._escape:
                 pieces.append(((character if keep_escapes else "") + self._take(), False))
             else:
+                self._spend("", _PART)
                 pieces.append((self._quoted(character, keep_escapes=keep_escapes), False))
         if stop:
             raise InvalidInput(f"unexpected end of statement while looking for matching {stop}")
@@ -129,8 +142,8 @@ class _Expansion:
     def _peek(self) -> str:
         return self._word[self._position : self._position + 1]
 
-    def _spend(self, text: str) -> str:
-        self._left -= len(text)
+    def _spend(self, text: str, more: int = 0) -> str:
+        self._left -= len(text) + more
         if self._left < 0:
             raise InvalidInput("the result is too large")
         return text
@@ -148,7 +161,7 @@ class _Expansion:
             if character == mark:
                 return "".join(pieces)
             if character == "$":
-                pieces.append(self._spend(self._dollar()))
+                pieces.append(self._spend(self._dollar(), _PART))
             elif self._peek() in {'"', "$", self._escape}:
                 pieces.append((character if keep_escapes else "") + self._take())
             else:
@@ -157,9 +170,12 @@ class _Expansion:
         raise InvalidInput(f"unexpected end of statement while looking for matching {kind}-quote")
 
     def _dollar(self) -> str:
+        match = _NAME.match(self._word, self._position)
+        if match is not None:
+            self._position = match.end()
+            return self._find(match[0]) or ""
         if self._peek() != "{":
-            name = self._name()
-            return (self._find(name) or "") if name else "$"
+            return "$"
         self._position += 1
         self._depth += 1
         if self._depth > _DEEPEST:

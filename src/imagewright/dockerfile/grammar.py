@@ -47,6 +47,9 @@ _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NETWORKS = frozenset({"default", "none", "host"})
 _SECURITIES = frozenset({"sandbox", "insecure"})
+# Nothing that is needed comes near these; ten thousand times as many would keep the machine busy for minutes.
+_MOST_MOUNTS = 1000
+_MOST_SOURCES = 10_000
 _SHORTEST_INTERVAL_NS = 1_000_000
 _LARGEST_RETRIES = 2**31 - 1
 
@@ -103,6 +106,8 @@ def _run(raw: RawInstruction, place: _Place) -> Run:
     security = flags.text("security")
     if security and security not in _SECURITIES:
         raise InvalidInput(f"security {quote(security)} is not valid")
+    if len(flags.texts("mount")) > _MOST_MOUNTS:
+        raise InvalidInput(f"RUN has more than {_MOST_MOUNTS} mounts")
     for mount in flags.texts("mount"):
         check_mount(mount)
     command = _script(raw) if raw.documents else _command(raw)
@@ -254,6 +259,8 @@ def _sources(raw: RawInstruction) -> tuple[tuple[str, ...], str, tuple[Heredoc, 
     """Return the sources that are paths, the destination, and the sources that are here-documents."""
     words = list(raw.arguments) if raw.json else rejoin_markers(list(raw.arguments))
     *words, destination = words
+    if len(words) > _MOST_SOURCES:
+        raise InvalidInput(f"{raw.keyword} has more than {_MOST_SOURCES} sources")
     if not raw.json and "<<" in destination and parse_marker(destination):
         raise InvalidInput(f"{raw.keyword} cannot accept a heredoc as a destination")
     unused: dict[str, deque[Heredoc]] = {}

@@ -17,6 +17,9 @@ from imagewright.errors import InvalidInput
 __all__ = ["Line", "Lines"]
 
 _DIRECTIVE = re.compile(r"#[\t\n\f\r ]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=")
+# The engine's limit, in bytes; here-documents have it too.
+_LONGEST_LINE = (64 << 10) - 1
+_LONGEST_CONTINUED = 1 << 20
 # What is shown of a line; a line may have megabytes.
 _LONGEST_SOURCE = 1024
 _DIRECTIVES = frozenset({"check", "escape", "syntax"})
@@ -40,7 +43,8 @@ class Lines:
 
     Between two steps of the iteration, `document` takes the physical lines that come next. `directives` and `escape`
     are final from the first logical line on. `start` is the number of the current logical line's first physical line,
-    counted from 1, and 0 at the end. Iterating raises InvalidInput for a directive that is wrong, which `start` names.
+    counted from 1, and 0 at the end. Iterating raises InvalidInput for a directive that is wrong, and for a line that
+    is too long, which `start` names.
     """
 
     def __init__(self, text: str, *, escape: str = "\\", directives: bool = True) -> None:
@@ -88,20 +92,22 @@ class Lines:
     def document(self, terminator: str, *, chomp: bool) -> str:
         """Take the lines up to `terminator`, before which tabs may stand if `chomp` is true, and return them unchanged.
 
-        Raises InvalidInput if there is no such line.
+        Raises InvalidInput if there is no such line, and for one that is too long.
         """
         begin = self._taken
         while self._taken < len(self._physical):
-            line = self._physical[self._taken].rstrip("\r")
-            self._taken += 1
+            line = self._take().rstrip("\r")
             if (line.lstrip("\t") if chomp else line) == terminator:
                 return "".join(f"{each}\n" for each in self._physical[begin : self._taken - 1])
         raise InvalidInput("unterminated heredoc")
 
     def _take(self) -> str:
-        line = self._physical[self._taken].removesuffix("\r")
+        line = self._physical[self._taken]
         self._taken += 1
-        return line
+        # No character has more than four bytes.
+        if len(line) > _LONGEST_LINE // 4 and len(line.encode("utf-8", "surrogateescape")) > _LONGEST_LINE:
+            raise InvalidInput(f"dockerfile line greater than maximum allowed size of {_LONGEST_LINE}")
+        return line.removesuffix("\r")
 
     def _join(self, first: str) -> str:
         parts = [first]
@@ -118,6 +124,8 @@ class Lines:
             part, continued = self._cut_continuation(part)
             parts.append(part)
         content = "".join(parts)
+        if len(content) > _LONGEST_CONTINUED:
+            raise InvalidInput(f"line {self.start} is continued to more than {_LONGEST_CONTINUED} characters")
         if gap:
             self._warnings.append(_EMPTY_CONTINUATION + printable(content))
         return content

@@ -17,6 +17,11 @@ from imagewright.filesystem.tree import Directory, Node, Tree
 __all__ = ["IgnorePatterns"]
 
 
+_WILDCARDS = re.compile(r"[*?\[]")
+# All of them become one expression, whose making takes seconds for more.
+_MOST_EFFORT = 20_000
+
+
 @dataclass(frozen=True, slots=True)
 class IgnorePatterns:
     """The patterns of a `.dockerignore`, in order, cleaned.
@@ -48,6 +53,7 @@ class IgnorePatterns:
         """Return the patterns of the lines of a `.dockerignore`; raise `InvalidInput` for a malformed one."""
         patterns: list[str] = []
         numbers: list[int] = []
+        effort = 0
         for number, line in enumerate(lines, start=1):
             text = "" if line.startswith("#") else line.strip()
             exception = text.startswith("!")
@@ -56,6 +62,9 @@ class IgnorePatterns:
                 raise InvalidInput('illegal exclusion pattern: "!"')
             # "." is ignored for historical reasons, and with it what comes to the same.
             pattern = _cleaned(pattern)
+            effort += 1 + len(_WILDCARDS.findall(pattern))
+            if effort > _MOST_EFFORT:
+                raise InvalidInput(f"line {number}: more than {_MOST_EFFORT} patterns and wildcards")
             if pattern:
                 patterns.append(f"!{pattern}" if exception else pattern)
                 numbers.append(number)

@@ -59,6 +59,8 @@ from imagewright.plan.variables import Scope
 
 __all__ = ["StageState", "Translation", "label", "translate"]
 
+# As many as there are, of all protocols.
+_MOST_PORTS = 3 << 16
 _WEB = ("http://", "https://")
 _REMOTE = (*_WEB, "git://", "ssh://", "git@")
 
@@ -185,7 +187,11 @@ def _stop_signal(instruction: StopSignal, state: StageState) -> Translation:
 def _expose(instruction: Expose, state: StageState) -> Translation:
     variables = state.variables()
     words = [word for port in instruction.ports for word in expand_words(port, variables, escape=state.escape) if word]
-    ports = [port for word in words for port in parse_ports(word)]
+    ports: list[str] = []
+    for word in words:
+        ports += parse_ports(word)
+        if len(ports) > _MOST_PORTS:
+            raise InvalidInput(f"EXPOSE names more than {_MOST_PORTS} ports")
     return _configure(state, f"EXPOSE {' '.join(words)}", with_ports(state.config, ports))
 
 

@@ -6,9 +6,15 @@ its value is that of the request, else the ARG's default, else that of the ARG b
 
 from collections.abc import Iterable, Mapping
 
+from imagewright.errors import InvalidInput
 from imagewright.oci import Platform
 
-__all__ = ["BuildArgs", "Scope"]
+__all__ = ["MOST_LOOKED_UP", "BuildArgs", "Scope"]
+
+#: The most characters that the values of variables may have together, counted anew wherever one is used.
+MOST_LOOKED_UP = 256 << 20
+# What a use costs besides: finding out that a variable is not set takes its time too.
+_LOOK_UP = 256
 
 # https://docs.docker.com/reference/dockerfile/#predefined-args
 _PROXIES = frozenset(
@@ -25,6 +31,7 @@ class BuildArgs:
         self._values = {name: value for name, value in values.items() if value is not None}
         self._requested = set(values)
         self._consumed: set[str] = set()
+        self._left = MOST_LOOKED_UP
         # https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
         self._global: dict[str, str | None] = {}
         for prefix, named in (("TARGET", platform), ("BUILD", build_platform)):
@@ -42,9 +49,16 @@ class BuildArgs:
         """Note that the Dockerfile has a use for the args of these names."""
         self._consumed.update(names)
 
+    def spend(self, value: str | None) -> str | None:
+        """Return `value`, which is about to be used; raise `InvalidInput` once the values used are too large."""
+        self._left -= _LOOK_UP + len(value or "")
+        if self._left < 0:
+            raise InvalidInput("the Dockerfile uses too many variables, or too large ones")
+        return value
+
     def find_global(self, name: str) -> str | None:
-        """Return what `$name` stands for in FROM, and in ARG before the first FROM."""
-        return self.find(name, self._global)
+        """Return what `$name` stands for in FROM, and in ARG before the first FROM; raise what `spend` does."""
+        return self.spend(self.find(name, self._global))
 
     def default_of(self, name: str) -> str | None:
         """Return the default that the arg `name` has from before the first FROM."""
@@ -73,9 +87,11 @@ class BuildArgs:
 class Scope:
     """The args of one stage."""
 
-    def __init__(self, build_args: BuildArgs, declared: Mapping[str, str | None] | None = None) -> None:
+    def __init__(self, build_args: BuildArgs, declared: dict[str, str | None] | None = None) -> None:
         self._build_args = build_args
-        self._declared = declared or {}
+        self._declared = {} if declared is None else declared
+        # What stages share is not changed, but copied when one of them declares more.
+        self._shared = declared is not None
 
     def __len__(self) -> int:
         """Return how many args are declared."""
@@ -83,6 +99,7 @@ class Scope:
 
     def child(self) -> "Scope":
         """Return the scope of a stage based on this one, as it is now."""
+        self._shared = True
         return Scope(self._build_args, self._declared)
 
     def declare(self, name: str, default: str | None) -> None:
@@ -92,14 +109,16 @@ class Scope:
         """
         if default is None and self._build_args.default_of(name) is None:
             default = self._declared.get(name)
-        # What the stages share is not changed.
-        self._declared = {**self._declared, name: default}
+        if self._shared:
+            self._declared = dict(self._declared)
+            self._shared = False
+        self._declared[name] = default
         self._build_args.consume((name,))
 
     def find(self, name: str, environment: Mapping[str, str]) -> str | None:
-        """Return what `$name` stands for: an arg, unless `environment` hides it."""
+        """Return what `$name` stands for: an arg, unless `environment` hides it. Raises what `BuildArgs.spend` does."""
         value = environment.get(name)
-        return self._build_args.find(name, self._declared) if value is None else value
+        return self._build_args.spend(self._build_args.find(name, self._declared) if value is None else value)
 
     def args(self, environment: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the args that `environment` does not hide, as sorted `NAME=value`: the recorded and the unrecorded.

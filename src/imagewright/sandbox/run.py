@@ -30,6 +30,10 @@ from imagewright.sandbox.spec import ContainerMount
 __all__ = ["Sandbox"]
 
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
+# execve(2): one string has at most 32 pages, its end included, and all of them, each with a pointer, 6 MiB.
+_LONGEST_ARGUMENT = (128 << 10) - 1
+_MOST_ARGUMENTS = 6 << 20
+_ARGUMENT_COST = 1 + 8
 
 
 class Sandbox:
@@ -215,10 +219,24 @@ def _check(request: RunRequest) -> str:
     for text in (*request.argv, *request.env, *request.secret_env, request.cwd):
         if "\0" in text:
             raise InvalidInput("a command, its environment and its working directory cannot hold NUL characters")
+    _check_size(request)
     if request.limits.cpu_shares < 0:
         raise InvalidInput("shares: invalid argument")
     clean_parent(request.limits.cgroup_parent)
     return posixpath.normpath(f"/{request.cwd.lstrip('/')}")
+
+
+def _check_size(request: RunRequest) -> None:
+    """Raise `InvalidInput` for a command that the kernel takes from nobody: the runtime's text names no reason."""
+    sizes = [
+        len(text.encode("utf-8", "surrogateescape")) for text in (*request.argv, *request.env, *request.secret_env)
+    ]
+    if max(sizes) > _LONGEST_ARGUMENT:
+        raise InvalidInput(
+            f"argument list too long: an argument or variable of {max(sizes)} bytes, at most {_LONGEST_ARGUMENT} can be"
+        )
+    if sum(sizes) + _ARGUMENT_COST * len(sizes) > _MOST_ARGUMENTS:
+        raise InvalidInput(f"argument list too long: {len(sizes)} arguments and variables of {sum(sizes)} bytes")
 
 
 def _make_mounts(bundle: Bundle, request: RunRequest, stack: contextlib.ExitStack) -> tuple[ContainerMount, ...]:

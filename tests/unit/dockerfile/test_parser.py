@@ -1,4 +1,5 @@
 import json
+import re
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -222,6 +223,31 @@ def test_the_most_instructions_that_there_may_be() -> None:
     assert (caught.value.line, caught.value.source) == (20_000, "RUN c")
 
 
+@pytest.mark.parametrize(
+    ("most", "message"),
+    [
+        (b"RUN " + b"x" * 65_531, "dockerfile line greater than maximum allowed size of 65535"),
+        (b"# " + b"x" * 65_533, "dockerfile line greater than maximum allowed size of 65535"),
+        (
+            b"RUN <<E\nE\nRUN " + "ä".encode() * 32_765 + b"x",
+            "dockerfile line greater than maximum allowed size of 65535",
+        ),
+        (b"RUN <<E\n" + b"x" * 65_535, "dockerfile line greater than maximum allowed size of 65535"),
+        (
+            b"RUN " + b"\\\n".join([b"x" * 4096] * 255) + b"x" * 4092,
+            "line 2 is continued to more than 1048576 characters",
+        ),
+    ],
+    ids=range(5),
+)
+def test_the_longest_line_that_there_may_be(most: bytes, message: str) -> None:
+    end = b"\nE\n" if b"<<E\nx" in most else b"\n"
+    parse(b"FROM a\n" + most + end)
+
+    with pytest.raises(DockerfileError, match=f"^failed to parse Dockerfile: {message}$"):
+        parse(b"FROM a\n" + most + b"x" + end)
+
+
 def test_not_all_of_a_long_line_is_shown() -> None:
     assert parse(b"FROM a\nRUN " + b"x" * 5000).stages[0].instructions[0].source == "RUN " + "x" * 1020
 
@@ -251,6 +277,7 @@ def test_args_before_the_first_stage_are_not_in_it() -> None:
     ids=range(11),
 )
 def test_time_grows_with_the_size_alone(data: bytes) -> None:
+    data = re.sub(rb"[^\n]{60000}(?!\n)", lambda piece: piece[0] + b"\\\n", data)
     begin = process_time()
     with suppress(DockerfileError):
         parse(data)
