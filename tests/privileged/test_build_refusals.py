@@ -45,6 +45,7 @@ JSON = {
     "ulimits": ("error reading ulimit settings: ", '[{"Name":1}]'),
     "cachefrom": ("cachefrom: ", "[1]"),
     "outputs": ("outputs: ", '[{"Type":1}]'),
+    "contexts": ("contexts: ", '{"a":1}'),
 }
 
 
