@@ -236,7 +236,7 @@ class Engine:
             message=message or "Imported from -",
             platform=platform or self._machine.platform,
             clock=time.time_ns,
-            cancellation=cancellation or Cancellation(),
+            cancellation=cancellation or Cancellation("Import"),
         )
         if reference is not None:
             self._chronicle.tell_tagged(image, reference)
@@ -262,7 +262,7 @@ class Engine:
             platform=self._machine.platform,
             wanted=platform,
             report=report,
-            cancellation=cancellation or Cancellation(),
+            cancellation=cancellation or Cancellation("Load"),
         )
         images = (self._store.find_reference(name) if isinstance(name, Reference) else name for name in loaded)
         for image in dict.fromkeys(images):
@@ -282,7 +282,7 @@ class Engine:
 
         All names are looked up before the first byte is written, and with `platform` all must be for that one.
         """
-        saved = save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation())
+        saved = save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation("Save"))
         for image in saved:
             self._store.note_use(image)
             self._chronicle.tell_image("save", image)
