@@ -17,7 +17,7 @@ FUZZ_EXAMPLES ?= 10000
 help:
 	@echo "make demo    build examples/hello with an engine of its own, and list the images"
 	@echo "make test    run every test that this machine can run"
-	@echo "make check   formatting, lint, types, imports, licences"
+	@echo "make check   formatting, lint, types, imports, lengths, licences"
 	@echo "make bench   the same work by imagewright and its peers; BENCH=--quick is short"
 	@echo "make fuzz    the property tests with FUZZ_EXAMPLES=$(FUZZ_EXAMPLES)"
 	@echo "make setup   only set up: .venv and the system's programs"
@@ -54,6 +54,7 @@ check: $(READY)
 	$(BIN)/mypy src/imagewright tests
 	$(BIN)/lint-imports
 	.ci/check-requirements $(BIN)
+	.ci/check-lengths
 
 bench: $(READY)
 	@.ci/install-programs $(TEST_PROGRAMS) docker-registry:docker-registry podman:podman
