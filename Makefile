@@ -18,7 +18,7 @@ FUZZ_EXAMPLES ?= 10000
 help:
 	@echo "make demo    build examples/hello with an engine of its own, and list the images"
 	@echo "make test    run every test that this machine can run"
-	@echo "make check   formatting, lint, types, imports, licences"
+	@echo "make check   formatting, lint, types, imports, lengths, licences"
 	@echo "make bench   the same work by imagewright and its peers, fifteen minutes: writes docs/benchmarks.md;"
 	@echo "             with BENCH=--quick three minutes, and only printed"
 	@echo "make fuzz    the property tests with FUZZ_EXAMPLES=$(FUZZ_EXAMPLES)"
@@ -56,6 +56,7 @@ check: $(READY)
 	$(BIN)/mypy src/imagewright tests
 	$(BIN)/lint-imports
 	.ci/check-requirements $(BIN)
+	.ci/check-lengths
 
 bench: $(READY)
 	@.ci/install-programs $(TEST_PROGRAMS) docker-registry:docker-registry podman:podman

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import deque
 
-from imagewright.errors import Cancelled
+from imagewright.cancellation import Cancellation
 
 __all__ = ["Inlet", "Outlet"]
 
@@ -82,11 +82,13 @@ class Inlet:
 class Outlet:
     """What threads write and the event loop sends: an `archive.Writable`.
 
-    The threads' side is `write` and `close`, the loop's is `take`, `hurry` and `abandon`. Made on the loop.
+    The threads' side is `write` and `close`, the loop's is `take`, `hurry` and `abandon`. Made on the loop;
+    `cancellation` knows what the work is called.
     """
 
-    def __init__(self, *, capacity: int = _CAPACITY) -> None:
+    def __init__(self, cancellation: Cancellation, *, capacity: int = _CAPACITY) -> None:
         self._loop = asyncio.get_running_loop()
+        self._cancellation = cancellation
         self._capacity = capacity
         self._changed = threading.Condition()
         self._chunks: list[bytes] = []
@@ -102,7 +104,7 @@ class Outlet:
             while self._size >= self._capacity and not (self._hurried or self._abandoned):
                 self._changed.wait()
             if self._abandoned or self._size >= self._capacity:
-                raise Cancelled("Build cancelled")
+                raise self._cancellation.error
             self._chunks.append(data)
             self._size += len(data)
             if len(self._chunks) == 1:

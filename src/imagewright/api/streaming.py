@@ -46,7 +46,8 @@ async def stream(
     When the client leaves or the daemon shuts down, the job, which is `doing` something, is cancelled at once; this
     returns when it has ended.
     """
-    job = Job(Inlet(), Outlet(), Cancellation(doing))
+    cancellation = Cancellation(doing)
+    job = Job(Inlet(), Outlet(cancellation), cancellation)
     response = web.StreamResponse(headers={"Content-Type": content_type})
     farewell: list[asyncio.TimerHandle] = []
 
@@ -54,7 +55,7 @@ async def stream(
         farewell.extend(_stop(call, job))
 
     with call.service.jobs.running(leave), call.on_gone(leave):
-        pump = asyncio.create_task(_pump(call, job.body))
+        pump = asyncio.create_task(_pump(call, job))
         worker = asyncio.create_task(call.service.threads.run(_finish, work, job))
         try:
             try:
@@ -135,7 +136,8 @@ async def _fail(
     return response
 
 
-async def _pump(call: Call, inlet: Inlet) -> None:
+async def _pump(call: Call, job: Job) -> None:
+    inlet = job.body
     content: StreamReader = call.request.content
     try:
         while True:
@@ -147,6 +149,6 @@ async def _pump(call: Call, inlet: Inlet) -> None:
             await inlet.feed(data)
     except TimeoutError:
         gone = call.connection is not None and call.connection.gone
-        inlet.fail(Cancelled("Build cancelled") if gone else InvalidInput("the request body stopped coming"))
+        inlet.fail(job.cancellation.error if gone else InvalidInput("the request body stopped coming"))
     except Exception:  # noqa: BLE001 - aiohttp has many for a body that is cut or badly framed
         inlet.fail(InvalidInput("unexpected EOF"))

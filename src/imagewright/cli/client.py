@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from imagewright.archive import Writable
+from imagewright.archive import Compression, Writable
 from imagewright.cli.build_query import surroundings_query
 from imagewright.cli.display import Display, MessageFeed
 from imagewright.cli.keychain import auth_header, config_header
@@ -70,9 +70,19 @@ class Client:
             parameters.append(("platform", platform))
         self._transfer("/images/create", parameters, reference, keychain, show)
 
-    def push(self, reference: Reference, *, all_tags: bool, keychain: Keychain, show: ShowStatus) -> None:
+    def push(
+        self,
+        reference: Reference,
+        *,
+        all_tags: bool,
+        compression: Compression | None,
+        keychain: Keychain,
+        show: ShowStatus,
+    ) -> None:
         """Have the engine send an image, or all tags of a repository, with what `keychain` has for its registry."""
         parameters = [] if all_tags else [("tag", reference.with_default_tag().tag)]
+        if compression is not None:
+            parameters.append(("compression", compression))
         self._transfer(f"/images/{_quoted(reference.familiar_name)}/push", parameters, reference, keychain, show)
 
     def _transfer(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from imagewright.archive import COMPRESSIONS, Compression
 from imagewright.cli.keychain import UserKeychain
 from imagewright.cli.options import engine_options
 from imagewright.cli.registry_options import RegistryOptions, registry_options
@@ -18,6 +19,11 @@ __all__ = ["command"]
 @click.command("push")
 @click.argument("name", metavar="NAME[:TAG]")
 @click.option("-a", "--all-tags", is_flag=True, help="Send every tag of the repository.")
+@click.option(
+    "--compression",
+    type=click.Choice(COMPRESSIONS),
+    help="Compress all layers so. [default: as they came, and others with gzip]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the name.")
 @engine_options
 @registry_options
@@ -25,6 +31,7 @@ def command(
     *,
     name: str,
     all_tags: bool,
+    compression: Compression | None,
     quiet: bool,
     host: str | None,
     data_root: str | None,
@@ -44,6 +51,6 @@ def command(
             click.echo(f"Using default tag: {reference.tag}")
     registries = RegistryOptions(mirrors=mirrors, insecure=insecure, certificates=certificates)
     with open_target(host, data_root, registries) as engine, transfer_display(quiet=quiet) as show:
-        engine.push(reference, all_tags=all_tags, keychain=UserKeychain(), show=show)
+        engine.push(reference, all_tags=all_tags, compression=compression, keychain=UserKeychain(), show=show)
     if quiet:
         click.echo(reference.canonical)

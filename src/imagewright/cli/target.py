@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
-from imagewright.archive import Writable
+from imagewright.archive import Compression, Writable
 from imagewright.cancellation import Cancellation
 from imagewright.cli.client import Client, alive
 from imagewright.cli.display import Display, show_event
@@ -46,8 +46,16 @@ class Target(FileBuilder, Protocol):
     ) -> None:
         """Fetch an image, or all tags of a repository, showing it with `show`; `platform` may be empty."""
 
-    def push(self, reference: Reference, *, all_tags: bool, keychain: Keychain, show: ShowStatus) -> None:
-        """Send an image, or all tags of a repository, showing it with `show`."""
+    def push(
+        self,
+        reference: Reference,
+        *,
+        all_tags: bool,
+        compression: Compression | None,
+        keychain: Keychain,
+        show: ShowStatus,
+    ) -> None:
+        """Send an image, or all tags of a repository, showing it with `show`; with `compression` all layers so."""
 
     def tag(self, name: str, reference: Reference) -> None:
         """Let `reference` name the image called `name`."""
@@ -89,7 +97,7 @@ class EmbeddedEngine:
         self, reference: Reference, *, platform: str, all_tags: bool, keychain: Keychain, show: ShowStatus
     ) -> None:
         """Fetch; an interrupt from the keyboard cancels it, which then raises `Cancelled`; so in `push`."""
-        cancellation = Cancellation()
+        cancellation = Cancellation("Pull")
         machine = Platform("linux", self._engine.info().architecture)
         with _cancelled_by_interrupt(cancellation):
             self._engine.pull(
@@ -101,13 +109,22 @@ class EmbeddedEngine:
                 cancellation=cancellation,
             )
 
-    def push(self, reference: Reference, *, all_tags: bool, keychain: Keychain, show: ShowStatus) -> None:
+    def push(
+        self,
+        reference: Reference,
+        *,
+        all_tags: bool,
+        compression: Compression | None,
+        keychain: Keychain,
+        show: ShowStatus,
+    ) -> None:
         """Send."""
-        cancellation = Cancellation()
+        cancellation = Cancellation("Push")
         with _cancelled_by_interrupt(cancellation):
             self._engine.push(
                 reference if all_tags else reference.with_default_tag(),
                 all_tags=all_tags,
+                compression=compression,
                 keychain=keychain,
                 report=lambda event: _show_transfer(event, show),
                 cancellation=cancellation,

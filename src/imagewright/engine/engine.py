@@ -10,11 +10,10 @@ from typing import Any, Self
 
 from imagewright.archive import Compression, Readable, Writable
 from imagewright.build import Builder, BuildRequest, ContextLimits, Entitlement
-from imagewright.build.debugging import debug_container
 from imagewright.cancellation import Cancellation
 from imagewright.checks import Finding
 from imagewright.engine.chronicle import Chronicle
-from imagewright.engine.committing import commit_container
+from imagewright.engine.containers import Containers
 from imagewright.engine.distribution import Distribution, inspect_distribution
 from imagewright.engine.exporting import export_files
 from imagewright.engine.finding import find_base
@@ -39,16 +38,14 @@ from imagewright.registry import (
     Settings,
     no_credentials,
 )
-from imagewright.sandbox import Attachment, Sandbox
+from imagewright.sandbox import Sandbox
 from imagewright.store import (
     CacheDirectory,
     CachePruning,
-    Container,
     DiskUsage,
     HistoryItem,
     ImageQuery,
     ImageSummary,
-    LogLine,
     Pruned,
     Pruning,
     Removal,
@@ -61,7 +58,7 @@ __all__ = ["DEFAULT_DATA_ROOT", "Engine"]
 DEFAULT_DATA_ROOT = "/var/lib/imagewright"
 
 
-class Engine:
+class Engine(Containers):
     """Builds images and keeps them below `data_root`, a directory that belongs to this engine alone; thread-safe.
 
     `runtime` is the name or path of the OCI runtime for RUN, None for the first that works; `context_limits` is how
@@ -236,7 +233,7 @@ class Engine:
             message=message or "Imported from -",
             platform=platform or self._machine.platform,
             clock=time.time_ns,
-            cancellation=cancellation or Cancellation(),
+            cancellation=cancellation or Cancellation("Import"),
         )
         if reference is not None:
             self._chronicle.tell_tagged(image, reference)
@@ -262,7 +259,7 @@ class Engine:
             platform=self._machine.platform,
             wanted=platform,
             report=report,
-            cancellation=cancellation or Cancellation(),
+            cancellation=cancellation or Cancellation("Load"),
         )
         images = (self._store.find_reference(name) if isinstance(name, Reference) else name for name in loaded)
         for image in dict.fromkeys(images):
@@ -282,7 +279,7 @@ class Engine:
 
         All names are looked up before the first byte is written, and with `platform` all must be for that one.
         """
-        saved = save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation())
+        saved = save(self._store, names, out, platform=platform, cancellation=cancellation or Cancellation("Save"))
         for image in saved:
             self._store.note_use(image)
             self._chronicle.tell_image("save", image)
@@ -401,36 +398,6 @@ class Engine:
         self._happenings.record("builder", "prune", "", {"reclaimed": str(reclaimed)})
         return removed
 
-    def commit(
-        self,
-        container: str,
-        *,
-        reference: Reference | None = None,
-        changes: Sequence[str] = (),
-        message: str = "",
-        author: str = "",
-    ) -> Digest:
-        """Make an image of the intermediate container `container`; return its id.
-
-        `changes` are Dockerfile instructions that configure. Raises `NotFound` for an unknown container, or if the
-        image it was made from was removed by force.
-        """
-        found = self._store.get_container(container)
-        image = commit_container(
-            self._store,
-            found,
-            references=() if reference is None else (reference.with_default_tag(),),
-            changes=changes,
-            message=message,
-            author=author,
-            clock=time.time_ns,
-        )
-        if reference is not None:
-            self._chronicle.tell_tagged(image, reference)
-        name = "" if reference is None else reference.with_default_tag().familiar
-        self._chronicle.tell_container("commit", found, {"comment": message, "imageID": str(image), "imageRef": name})
-        return image
-
     def watch(
         self, *, since_ns: int | None = None, until_ns: int | None = None, cancellation: Cancellation
     ) -> Iterator[Happening]:
@@ -440,56 +407,6 @@ class Engine:
         `next`; the iterator ends, without an error, when `cancellation` is cancelled or the engine closes.
         """
         return self._happenings.watch(since_ns=since_ns, until_ns=until_ns, cancellation=cancellation)
-
-    def containers(self) -> Sequence[Container]:
-        """Return the intermediate containers that builds have left, the newest first."""
-        return self._store.list_containers()
-
-    def container(self, name: str) -> Container:
-        """Return the intermediate container with this id, beginning of an id, or name."""
-        return self._store.get_container(name)
-
-    def logs(self, name: str, *, tail: int | None = None) -> Iterator[LogLine]:
-        """Return what the process of the intermediate container `name` printed, line by line, or the last `tail` lines.
-
-        Raises `NotFound` at once. The lines can be read to their end also if the container is removed meanwhile.
-        """
-        return self._store.read_log(name, tail=tail)
-
-    def debug(
-        self,
-        name: str,
-        argv: Sequence[str] = (),
-        *,
-        attachment: Attachment,
-        env: Sequence[str] = (),
-        secrets: Mapping[str, bytes] | None = None,
-        agents: Mapping[str, str] | None = None,
-        report: Reporter = ignore,
-        cancellation: Cancellation | None = None,
-    ) -> int:
-        """Run `argv`, a shell if it is empty, in what the intermediate container `name` left; return the exit code.
-
-        It has the environment (and `env`), user, directory, mounts, limits and rights of the container's own process,
-        and the streams of `attachment`, which may be a terminal. `secrets` and `agents` are as in `BuildRequest`; a
-        `BuildWarning` tells of each mount that is gone. What it changes is thrown away.
-        """
-        return debug_container(
-            self._store.get_container(name),
-            argv,
-            store=self._store,
-            runner=self._sandbox,
-            attachment=attachment,
-            env=env,
-            secrets=secrets or {},
-            agents=agents or {},
-            report=report,
-            cancellation=cancellation or Cancellation(),
-        )
-
-    def remove_container(self, name: str) -> None:
-        """Remove the intermediate container `name`."""
-        self._chronicle.tell_container("destroy", self._store.remove_container(name))
 
     def info(self) -> EngineInfo:
         """Return what this engine holds and where it runs."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from imagewright.api.pipes import Inlet, Outlet
+from imagewright.cancellation import Cancellation
 from imagewright.errors import Cancelled, InvalidInput
 
 
@@ -71,7 +72,7 @@ def test_a_failure_wakes_both_sides() -> None:
 
 def test_the_loop_takes_what_threads_write() -> None:
     async def main() -> None:
-        outlet = Outlet()
+        outlet = Outlet(Cancellation("Save"))
 
         def work() -> None:
             outlet.write(b"a")
@@ -88,7 +89,7 @@ def test_the_loop_takes_what_threads_write() -> None:
 
 def test_taking_waits_for_a_writer() -> None:
     async def main() -> None:
-        outlet = Outlet()
+        outlet = Outlet(Cancellation("Save"))
         take = asyncio.create_task(outlet.take())
         await asyncio.sleep(0.01)
         assert not take.done()
@@ -104,7 +105,7 @@ def test_taking_waits_for_a_writer() -> None:
 
 def test_a_writer_waits_for_room() -> None:
     async def main() -> None:
-        outlet = Outlet(capacity=2)
+        outlet = Outlet(Cancellation("Save"), capacity=2)
         outlet.write(b"abc")
         written = asyncio.create_task(asyncio.to_thread(outlet.write, b"d"))
         await asyncio.sleep(0.01)
@@ -119,7 +120,7 @@ def test_a_writer_waits_for_room() -> None:
 @pytest.mark.parametrize("stop", [Outlet.hurry, Outlet.abandon])
 def test_a_writer_that_waits_can_be_stopped(stop: Callable[[Outlet], None]) -> None:
     async def main() -> None:
-        outlet = Outlet(capacity=1)
+        outlet = Outlet(Cancellation("Save"), capacity=1)
         outlet.write(b"a")
         started = threading.Event()
 
@@ -130,7 +131,7 @@ def test_a_writer_that_waits_can_be_stopped(stop: Callable[[Outlet], None]) -> N
         blocked = asyncio.create_task(asyncio.to_thread(work))
         await asyncio.to_thread(started.wait)
         stop(outlet)
-        with pytest.raises(Cancelled):
+        with pytest.raises(Cancelled, match=r"^Save cancelled$"):
             await blocked
 
     run(main)
@@ -138,7 +139,7 @@ def test_a_writer_that_waits_can_be_stopped(stop: Callable[[Outlet], None]) -> N
 
 def test_in_a_hurry_there_is_still_a_way_while_there_is_room() -> None:
     async def main() -> None:
-        outlet = Outlet(capacity=2)
+        outlet = Outlet(Cancellation("Save"), capacity=2)
         outlet.hurry()
         outlet.write(b"ab")
         with pytest.raises(Cancelled):

@@ -11,7 +11,8 @@ import pytest
 from aiohttp.web import RequestPayloadError
 
 from imagewright.api import streaming
-from imagewright.api.pipes import Inlet
+from imagewright.api.pipes import Inlet, Outlet
+from imagewright.cancellation import Cancellation
 from imagewright.errors import InvalidInput
 from unit.api.fake_daemon import FakeDaemon, context, read_reply
 from unit.api.fake_engine import FakeEngine
@@ -128,9 +129,9 @@ def test_a_body_that_cannot_be_read() -> None:
             raise RequestPayloadError("bad chunk")
 
     async def main() -> None:
-        inlet = Inlet()
+        inlet, cancellation = Inlet(), Cancellation()
         call: Any = SimpleNamespace(request=SimpleNamespace(content=Content()))
-        await streaming._pump(call, inlet)
+        await streaming._pump(call, streaming.Job(inlet, Outlet(cancellation), cancellation))
         with pytest.raises(InvalidInput, match="unexpected EOF"):
             inlet.read(1)
 

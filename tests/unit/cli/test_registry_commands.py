@@ -63,8 +63,10 @@ def test_pull(engine: ScriptedEngine) -> None:
 def test_push(engine: ScriptedEngine) -> None:
     assert run(engine, "push", "reg.example/team/app:1").stdout.startswith("1: Pulling")
     assert run(engine, "push", "-a", "-q", "reg.example/team/app").stdout == "reg.example/team/app\n"
-    first, second = engine.requests
-    assert (first.query, second.query) == ({"tag": ["1"]}, {})
+    assert run(engine, "push", "-a", "--compression", "zstd", "reg.example/team/app").exit_code == 0
+    assert "'gzip', 'zstd'" in run(engine, "push", "--compression", "xz", "reg.example/team/app").stderr
+    first, second, third = engine.requests
+    assert (first.query, second.query, third.query) == ({"tag": ["1"]}, {}, {"compression": ["zstd"]})
     assert parse_auth_header(second.headers["X-Registry-Auth"]) == Credential("me", "pw")
 
 

@@ -41,6 +41,7 @@ class SmallEngine:
         self.registry = registry
         self.entitlements = entitlements
         self.transfers: list[tuple[str, Platform | None, bool]] = []
+        self.compressions: list[str | None] = []
         self.context = b""
         self._interrupted = interrupted
 
@@ -84,9 +85,16 @@ class SmallEngine:
         platform: Platform | None = None,
         all_tags: bool,
         report: Reporter,
+        cancellation: Cancellation,
+        compression: str | None = None,
         **_: object,
     ) -> None:
+        if self._interrupted:
+            os.kill(os.getpid(), signal.SIGINT)
+            cancellation.wait(10)
+            cancellation.check()
         self.transfers.append((reference.familiar, platform, all_tags))
+        self.compressions.append(compression)
         report(CacheHit())
         report(Status("Waiting"))
 
@@ -164,8 +172,10 @@ def test_embedded_transfers() -> None:
     name = Reference.parse("reg.example/x")
     embedded(engine).pull(name, platform="", all_tags=True, keychain=no_credentials, show=shown.append)
     embedded(engine).pull(name, platform="arm64", all_tags=False, keychain=no_credentials, show=shown.append)
-    embedded(engine).push(name, all_tags=False, keychain=no_credentials, show=shown.append)
-    embedded(engine).push(name, all_tags=True, keychain=no_credentials, show=shown.append)
+    settings: dict[str, Any] = {"keychain": no_credentials, "show": shown.append}
+    embedded(engine).push(name, all_tags=False, compression=None, **settings)
+    embedded(engine).push(name, all_tags=True, compression="zstd", **settings)
+    assert engine.compressions == [None, None, None, "zstd"]
     assert engine.transfers == [
         ("reg.example/x", None, True),
         ("reg.example/x", Platform("linux", "arm64"), False),
@@ -173,6 +183,11 @@ def test_embedded_transfers() -> None:
         ("reg.example/x", None, True),
     ]
     assert shown == [Status("Waiting")] * 4
+    interrupted = embedded(SmallEngine(interrupted=True))
+    with pytest.raises(Cancelled, match=r"^Pull cancelled$"):
+        interrupted.pull(name, platform="", all_tags=True, **settings)
+    with pytest.raises(Cancelled, match=r"^Push cancelled$"):
+        interrupted.push(name, all_tags=True, compression=None, **settings)
 
 
 def test_default_socket_is_asked_if_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ SOURCES = sorted(Path(imagewright.dockerfile.__file__).parent.glob("*.py"))
 # What is refused for its size has tests that make it; changes of an import or a commit are no Dockerfile.
 ELSEWHERE = (
     "the result is too large",
+    "there are more than {MOST_INSTRUCTIONS} instructions",
     "substitutions are nested too deeply",
     "the pattern of a substitution is too long for its value",
     "onbuild trigger should be a single expression",

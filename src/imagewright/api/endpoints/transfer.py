@@ -64,7 +64,7 @@ async def create(call: Call) -> web.StreamResponse:
             with _fetched(presentable(source), job) as stream:
                 take(stream, message or f"Imported from {_public(source)}", job)
 
-    return await stream(call, work, content_type=_JSON, last_words=last_words)
+    return await stream(call, work, content_type=_JSON, last_words=last_words, doing="Import")
 
 
 @contextlib.contextmanager
@@ -118,7 +118,7 @@ async def load(call: Call) -> web.StreamResponse:
             )
             job.answer.write(line(wire.stream_message(text)))
 
-    return await stream(call, work, content_type=_JSON, last_words=last_words, always=True)
+    return await stream(call, work, content_type=_JSON, last_words=last_words, always=True, doing="Load")
 
 
 async def save(call: Call) -> web.StreamResponse:
@@ -140,7 +140,7 @@ async def _save(call: Call, names: tuple[str, ...]) -> web.StreamResponse:
         with _gathered(job) as out:
             call.engine.save(names, out, cancellation=job.cancellation)
 
-    return await stream(call, work, content_type=_TAR, last_words=None)
+    return await stream(call, work, content_type=_TAR, last_words=None, doing="Save")
 
 
 def _check_platforms(call: Call, names: tuple[str, ...], platform: Platform) -> None:
