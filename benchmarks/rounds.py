@@ -1,4 +1,5 @@
-"""The order of a run: a first round of everything, then further ones while there is time, those with fewest first.
+"""The order of a run: a first round of everything, then further ones while there is time, those with fewest first, of
+them the short ones.
 
 In a round all peers have their turns, another one first each time. What fails for a peer is told in its row, and the
 peer is left out of that row from then on.
@@ -125,7 +126,7 @@ def further_rounds(world: World, works: list[Work], budget: Budget) -> None:
         fitting = [work for work in works if 0 < work.done < work.planned and work.cost < budget.left]
         if not fitting:
             return
-        work = min(fitting, key=lambda work: work.done)
+        work = min(fitting, key=lambda work: (work.done, work.cost))
         begun = time.monotonic()
         work.round(world)
         _tell(work, time.monotonic() - begun)
