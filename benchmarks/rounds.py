@@ -1,5 +1,4 @@
-"""The order of a run: a first round of everything, then further ones while there is time, those with fewest first, of
-them the short ones.
+"""The order of a run: a first round of everything, then further ones while there is time, fewest and short ones first.
 
 In a round all peers have their turns, another one first each time. What fails for a peer is told in its row, and the
 peer is left out of that row from then on.

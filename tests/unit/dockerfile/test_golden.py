@@ -31,6 +31,9 @@ SOURCES = sorted(Path(imagewright.dockerfile.__file__).parent.glob("*.py"))
 ELSEWHERE = (
     "the result is too large",
     "there are more than {MOST_INSTRUCTIONS} instructions",
+    "has more than {_M",
+    "is continued to more than",
+    "dockerfile line greater than maximum allowed size",
     "substitutions are nested too deeply",
     "the pattern of a substitution is too long for its value",
     "onbuild trigger should be a single expression",
