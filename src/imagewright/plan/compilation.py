@@ -17,7 +17,7 @@ from imagewright.errors import (
     SystemFailure,
 )
 from imagewright.oci import Digest, Platform, RunConfig
-from imagewright.plan.budget import Budget
+from imagewright.plan.budget import MOST_NODES, Budget
 from imagewright.plan.configuration import with_default_path
 from imagewright.plan.graph import Node, Place, Plan, Step
 from imagewright.plan.ops import Continue, Fail, Image, Op, Scratch
@@ -158,6 +158,9 @@ class Compilation:
             dockerfile, variables=self._args.find_global, platform=platform, resolve=resolve, contexts=contexts
         )
         self._needed = tuple(range(self._target + 1)) if failure else self._stages.needed(self._target)
+        # The budget finds it too, but only when the stages before are under way.
+        if sum(map(self._stages.weight, self._needed)) > MOST_NODES:
+            raise DockerfileError(f"there are more than {MOST_NODES} instructions once triggers are counted")
         _consume_dropped(dockerfile, self._target, self._needed, self._args)
         self._labels = labels
         self._budget = Budget()

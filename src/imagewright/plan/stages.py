@@ -129,6 +129,14 @@ class Stages:
         """Return what is carried out of stage `index` after its FROM."""
         return () if self.replaced(index) else self._dockerfile.stages[index].instructions
 
+    def weight(self, index: int) -> int:
+        """Return how many instructions stage `index` stands for, with the triggers of an earlier stage of the file."""
+        if self.replaced(index):
+            return 1
+        earlier = self._find_earlier(index)
+        triggers = 0 if earlier is None else len(self._triggers(earlier))
+        return 1 + triggers + len(self.instructions(index))
+
     def repeated(self, index: int) -> bool:
         """Return whether an earlier stage has the name of stage `index`."""
         name = self._dockerfile.stages[index].name

@@ -180,3 +180,9 @@ def test_prune_keeps_an_ignored_directory_for_what_is_not() -> None:
     pruned = IgnorePatterns.parse(["*", "!a/b"]).prune(tree)
 
     assert [path for path, _ in walk(pruned)] == ["a", "a/b"]
+
+
+@pytest.mark.parametrize("line", ["*a" * 100, "**/" * 50 + "b?"])
+def test_patterns_that_would_take_long_to_read(line: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^line \d+: more than 20000 patterns and wildcards$"):
+        IgnorePatterns.parse([line] * 1000)
