@@ -168,16 +168,25 @@ class Images:
 def _set_parent(connection: Connection, image: Digest, parent: Digest) -> None:
     """Record `parent`, unless it descends from `image` itself: lists and removals walk along parents."""
     table = schema.images
-    ancestor: Digest | None = parent
-    while ancestor is not None:
-        if ancestor == image:
-            return
-        row = connection.execute(select(table.c.parent).where(table.c.id == ancestor)).first()
-        if row is None:
-            raise NotFound(f"No such image: {ancestor}")
-        ancestor = row.parent
+    if connection.scalar(select(table.c.id).where(table.c.id == parent)) is None:
+        raise NotFound(f"No such image: {parent}")
+    if _descends(connection, parent, image):
+        return
     connection.execute(update(table).where(table.c.id == image).values(parent=parent))
     connection.execute(update(schema.summaries).where(schema.summaries.c.id == image).values(parent=parent))
+
+
+def _descends(connection: Connection, image: Digest | None, ancestor: Digest) -> bool:
+    """Return whether `image` is `ancestor`, or comes after it."""
+    table = schema.images
+    if image == ancestor:
+        return True
+    # The images of a build are new, each the next one's parent: all of them would be looked at for each of them.
+    if connection.scalar(select(table.c.id).where(table.c.parent == ancestor).limit(1)) is None:
+        return False
+    while image is not None and image != ancestor:
+        image = connection.scalar(select(table.c.parent).where(table.c.id == image))
+    return image is not None
 
 
 def _time(text: str | None) -> int:
