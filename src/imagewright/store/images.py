@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from imagewright.errors import InvalidInput, NotFound
@@ -17,16 +17,6 @@ from imagewright.store.summaries import Summaries
 from imagewright.store.values import HistoryItem, StoredImage
 
 __all__ = ["Images"]
-
-
-def _select_ancestors() -> Select[Digest]:
-    """Return what selects an image, its parent, and so on: one statement, however many steps an image was made in."""
-    table = schema.images
-    found = select(table.c.id, table.c.parent).where(table.c.id == bindparam("parent")).cte(recursive=True)
-    return select(found.union(select(table.c.id, table.c.parent).join(found, table.c.id == found.c.parent)).c.id)
-
-
-_ANCESTORS = _select_ancestors()
 
 
 class Images:
@@ -178,13 +168,25 @@ class Images:
 def _set_parent(connection: Connection, image: Digest, parent: Digest) -> None:
     """Record `parent`, unless it descends from `image` itself: lists and removals walk along parents."""
     table = schema.images
-    ancestors = set(connection.scalars(_ANCESTORS, {"parent": parent}))
-    if not ancestors:
+    if connection.scalar(select(table.c.id).where(table.c.id == parent)) is None:
         raise NotFound(f"No such image: {parent}")
-    if image in ancestors:
+    if _descends(connection, parent, image):
         return
     connection.execute(update(table).where(table.c.id == image).values(parent=parent))
     connection.execute(update(schema.summaries).where(schema.summaries.c.id == image).values(parent=parent))
+
+
+def _descends(connection: Connection, image: Digest | None, ancestor: Digest) -> bool:
+    """Return whether `image` is `ancestor`, or comes after it."""
+    table = schema.images
+    if image == ancestor:
+        return True
+    # The images of a build are new, each the next one's parent: all of them would be looked at for each of them.
+    if connection.scalar(select(table.c.id).where(table.c.parent == ancestor).limit(1)) is None:
+        return False
+    while image is not None and image != ancestor:
+        image = connection.scalar(select(table.c.parent).where(table.c.id == image))
+    return image is not None
 
 
 def _time(text: str | None) -> int:
