@@ -4,9 +4,12 @@ https://github.com/docker/docker-credential-helpers#development: the command is 
 standard input, and the answer is JSON on standard output.
 """
 
+import os
 import re
+import select
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +20,9 @@ from imagewright.registry.credentials import Credential
 __all__ = ["erase_credential", "get_credential", "list_servers", "store_credential"]
 
 _SECONDS = 60
+# What a helper may print, in bytes: `list` of thousands of registries has room.
+_LIMIT = 4 << 20
+_PIECE = 64 << 10
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NOT_FOUND = b"credentials not found"
 # What they call a user who is known by an identity token.
@@ -65,17 +71,50 @@ def _run(helper: str, command: str, data: bytes) -> bytes | None:
     name = f"docker-credential-{helper}"
     doing = {"get": "getting", "store": "saving", "erase": "erasing", "list": "listing"}[command]
     try:
-        done = subprocess.run([name, command], input=data, capture_output=True, timeout=_SECONDS, check=False)
+        code, answer = _talk([name, command], data)
     except FileNotFoundError as error:
         raise SystemFailure(f"error {doing} credentials: {name} is not installed") from error
-    except (OSError, subprocess.TimeoutExpired):
-        # Without the cause, which holds what was sent.
+    except TimeoutError:
+        raise SystemFailure(f"error {doing} credentials: {name} does not answer in {_SECONDS} s") from None
+    except OSError:
         raise SystemFailure(f"error {doing} credentials: {name} does not answer") from None
-    if done.returncode:
-        if _NOT_FOUND in done.stdout:
+    if len(answer) > _LIMIT:
+        raise SystemFailure(f"error {doing} credentials: {name} answers with more than {_LIMIT >> 20} MiB")
+    if code:
+        if _NOT_FOUND in answer:
             return None
-        raise SystemFailure(f"error {doing} credentials: {name} ended with {done.returncode}")
-    return done.stdout
+        raise SystemFailure(f"error {doing} credentials: {name} ended with {code}")
+    return answer
+
+
+def _talk(command: Sequence[str], data: bytes) -> tuple[int, bytes]:
+    """Run `command` on `data`; return its exit code and what it printed, of too much only more than `_LIMIT` bytes.
+
+    Raises `TimeoutError` for one that has not ended in time. It is no process group of its own: it may have to ask the
+    user, at the terminal.
+    """
+    deadline = time.monotonic() + _SECONDS
+    answer = b""
+    # In memory, so that nothing hangs on a helper that does not read.
+    with open(os.memfd_create("credential", os.MFD_CLOEXEC), "w+b") as file:
+        file.write(data)
+        file.seek(0)
+        process = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with process:
+        try:
+            output = process.stdout
+            while output is not None and len(answer) <= _LIMIT:
+                if not select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                    raise TimeoutError
+                piece = os.read(output.fileno(), _PIECE)
+                if not piece:
+                    return process.wait(max(0.0, deadline - time.monotonic())), answer
+                answer += piece
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+        finally:
+            process.kill()
+    return process.returncode, answer
 
 
 def _document(helper: str, answer: bytes) -> dict[str, Any]:

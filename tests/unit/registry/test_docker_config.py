@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def test_a_file_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert read_docker_config(str(tmp_path / "nothing"))("docker.io") is None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"auths": {"x": {"auth": 5}}}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"auths": {"x": {"auth": 5}}}', "\0", "[" * 100_000, " " * (5 << 20) + "{}"]
+)
 def test_a_file_that_is_no_configuration(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
 
@@ -111,6 +114,36 @@ def test_helpers_that_cannot_be_asked(tmp_path: Path) -> None:
         keychain(tmp_path, {"credsStore": "nobody-has-this"})("docker.io")
     with pytest.raises(InvalidInput):
         keychain(tmp_path, {"credsStore": "../evil"})("docker.io")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("sleep 1 & exec sleep 60", "does not answer in 0.3 s"),
+        ("exec sleep 60 >&-", "does not answer in 0.3 s"),
+        ("exec cat /dev/zero", "answers with more than 4 MiB"),
+        ("printf '\\377\\0{'", "answers no JSON"),
+        ("echo '[1]'", "answers no JSON"),
+        ("kill -9 $$", "ended with -9"),
+    ],
+)
+def test_helpers_that_answer_nothing_that_is_an_answer(
+    tmp_path: Path, helper: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    (helper / "docker-credential-tests").write_text(f"#!/bin/sh\necho $$ >{helper}/pid\n{script}\n")
+    monkeypatch.setattr("imagewright.registry.credential_helpers._SECONDS", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(SystemFailure, match=f"error getting credentials: docker-credential-tests {said}$"):
+        keychain(tmp_path, {"credsStore": "tests"})("docker.io")
+    assert time.monotonic() - begun < 5
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((helper / "pid").read_text()), 0)
+
+
+def test_a_helper_that_does_not_read(tmp_path: Path, helper: Path) -> None:
+    (helper / "docker-credential-tests").write_text("#!/bin/sh\nexit 0\n")
+    config = keychain(tmp_path, {"credsStore": "tests"})
+    config.store("reg.example", Credential("me", "x" * 200_000))
 
 
 def written(directory: Path) -> dict[str, Any]:
