@@ -14,7 +14,7 @@ __all__ = ["Listing", "Shape"]
 _SHAPE_GATES = ((1, 43), (1, 44), (1, 51))
 # Clients of one machine speak a version or two; of ten thousand images, a shape takes 7 MB.
 _SHAPES_KEPT = 3
-# Whole lists: one of ten thousand images takes 4 MB.
+# Whole lists: one of ten thousand images takes 4 MB. Of very many, there is room for one and some short lists.
 _BODIES_SIZE = 12 << 20
 
 Shape = tuple[bool, ...]
@@ -65,9 +65,12 @@ class Listing:
         with self._lock:
             self._bodies_size += len(body) - len(self._bodies.pop(tag, b""))
             self._bodies[tag] = body
-            while self._bodies_size > _BODIES_SIZE:
+            while self._bodies_size > _BODIES_SIZE and self._bodies_size > self._longest() * 3 // 2:
                 _, forgotten = self._bodies.popitem(last=False)
                 self._bodies_size -= len(forgotten)
+
+    def _longest(self) -> int:
+        return max(map(len, self._bodies.values()))
 
     def _known(self, shape: Shape) -> _Entries:
         with self._lock:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from imagewright.errors import InvalidInput, SystemFailure
 from imagewright.filesystem.tree import Directory
 from imagewright.sandbox.attributes import apply_metadata
-from imagewright.sandbox.kernel import MNT_DETACH, mount, unmount
+from imagewright.sandbox.kernel import MNT_DETACH, MS_NODEV, MS_NOSUID, mount, unmount
 
 __all__ = ["check_working_directory", "give_root_metadata", "make_mount_points", "mount_overlay", "unmount_overlay"]
 
@@ -31,10 +31,23 @@ def mount_overlay(links: str, target: str, lowers: Sequence[str], upper: str, wo
     """Mount `lowers` (highest first) below `upper` on `target`, in the calling thread's namespaces.
 
     Without `upper` and `work`, both empty, it is of two lowers at least, and for reading only. The options of a mount
-    are at most a page, so they hold short names that are links in `links`, a directory made here; the thread must have
-    a working directory of its own (CLONE_FS), which is `/` afterwards. Raises `SystemFailure`.
+    are at most a page, so they hold short names that are links in `links`, a directory made here and empty afterwards;
+    the thread must have mounts and a working directory of its own (CLONE_FS), which is `/` afterwards. Raises
+    `SystemFailure`.
     """
     os.mkdir(links, 0o700)
+    # In memory: on ext4, links for 60 layers take 5 ms to be made and removed, a sixth of a whole RUN.
+    try:
+        mount("tmpfs", links, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700")
+        try:
+            _mount_from(links, target, lowers, upper, work)
+        finally:
+            unmount(links, MNT_DETACH)
+    except OSError as error:
+        raise SystemFailure(f"overlayfs cannot mount the layers of the image: {error.strerror}") from error
+
+
+def _mount_from(links: str, target: str, lowers: Sequence[str], upper: str, work: str) -> None:
     for index, lower in enumerate(lowers):
         os.symlink(lower, f"{links}/{index}")
     names = ":".join(str(index) for index in range(len(lowers)))
@@ -46,15 +59,12 @@ def mount_overlay(links: str, target: str, lowers: Sequence[str], upper: str, wo
         options, volatile = f"{options},upperdir=u,workdir=w", _VOLATILE
     os.chdir(links)
     try:
-        try:
-            mount("overlay", target, "overlay", 0, options + volatile)
-        except OSError as error:
-            # Before Linux 5.10 the option is not known.
-            if error.errno != errno.EINVAL:
-                raise
-            mount("overlay", target, "overlay", 0, options)
+        mount("overlay", target, "overlay", 0, options + volatile)
     except OSError as error:
-        raise SystemFailure(f"overlayfs cannot mount the layers of the image: {error.strerror}") from error
+        # Before Linux 5.10 the option is not known.
+        if error.errno != errno.EINVAL:
+            raise
+        mount("overlay", target, "overlay", 0, options)
     finally:
         os.chdir("/")
 

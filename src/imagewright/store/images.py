@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from imagewright.errors import InvalidInput, NotFound
@@ -17,6 +17,16 @@ from imagewright.store.summaries import Summaries
 from imagewright.store.values import HistoryItem, StoredImage
 
 __all__ = ["Images"]
+
+
+def _select_ancestors() -> Select[Digest]:
+    """Return what selects an image, its parent, and so on: one statement, however many steps an image was made in."""
+    table = schema.images
+    found = select(table.c.id, table.c.parent).where(table.c.id == bindparam("parent")).cte(recursive=True)
+    return select(found.union(select(table.c.id, table.c.parent).join(found, table.c.id == found.c.parent)).c.id)
+
+
+_ANCESTORS = _select_ancestors()
 
 
 class Images:
@@ -168,14 +178,11 @@ class Images:
 def _set_parent(connection: Connection, image: Digest, parent: Digest) -> None:
     """Record `parent`, unless it descends from `image` itself: lists and removals walk along parents."""
     table = schema.images
-    ancestor: Digest | None = parent
-    while ancestor is not None:
-        if ancestor == image:
-            return
-        row = connection.execute(select(table.c.parent).where(table.c.id == ancestor)).first()
-        if row is None:
-            raise NotFound(f"No such image: {ancestor}")
-        ancestor = row.parent
+    ancestors = set(connection.scalars(_ANCESTORS, {"parent": parent}))
+    if not ancestors:
+        raise NotFound(f"No such image: {parent}")
+    if image in ancestors:
+        return
     connection.execute(update(table).where(table.c.id == image).values(parent=parent))
     connection.execute(update(schema.summaries).where(schema.summaries.c.id == image).values(parent=parent))
 

@@ -67,9 +67,18 @@ def test_lists_are_put_by_as_far_as_there_is_room() -> None:
     listing.keep("0", b"y")
     listing.keep("0", b"z")
     assert listing.find("0") == b"z"
-    listing.keep("big", b"x" * (13 << 20))
-    assert listing.find("big") is None
-    assert listing._bodies_size == 0
+
+
+def test_one_very_long_list_is_put_by_with_some_short_ones() -> None:
+    listing = Listing()
+    for number in range(2):
+        listing.keep(f"big{number}", b"x" * (13 << 20))
+        listing.keep(f"small{number}", b"x" * (6 << 20))
+    assert [listing.find(tag) is not None for tag in ("big0", "small0", "big1", "small1")] == [False, False, True, True]
+    listing.keep("small2", b"x" * (6 << 20))
+    assert listing.find("big1") is None
+    listing.keep("small3", b"x" * (6 << 20))
+    assert listing._bodies_size == 12 << 20
 
 
 def test_an_entry_that_only_a_short_list_has_is_not_kept() -> None:

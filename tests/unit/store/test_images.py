@@ -1,4 +1,5 @@
 import pytest
+from sqlalchemy import Engine, event
 
 from imagewright.errors import InvalidInput, NotFound
 from imagewright.oci import Digest, History, ImageConfig, RootfsConfig, encode_config
@@ -52,6 +53,24 @@ def test_no_image_descends_from_itself(seed: Seed, store: Store) -> None:
     for parent in (first, second):
         seed.image(text="first", created_ns=0, parent=parent)
         assert store.get_image(first).parent is None
+
+
+def test_what_a_step_costs_does_not_grow_with_the_steps_before_it(seed: Seed) -> None:
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        image, counts = seed.image(), []
+        for _ in range(20):
+            statements.clear()
+            image = seed.image(parent=image)
+            counts.append(len(statements))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert counts[-1] == counts[1]
 
 
 def test_what_an_image_needs(seed: Seed, store: Store) -> None:
