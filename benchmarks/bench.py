@@ -36,24 +36,25 @@ _TOP = Path(__file__).resolve().parent.parent
 # In the order of the table; what is short is measured first, so that it is there if time should be up.
 WORKLOADS = (*BUILDS, TRANSFERS, SAVE, LISTING, CROWD, DAEMONS)
 
-# More of the report: each returns Markdown, and writes its plots into the directory that it is given.
-SECTIONS: tuple[Callable[[World, Path], str], ...] = ()
+# More of the report, by its title: each returns Markdown, and writes its plots into `benchmarks` of the directory that
+# it is given, which is `docs`.
+SECTIONS: dict[str, Callable[[World, Path], str]] = {}
 
 # Seconds of the whole run, and those of them that are kept for all sections, profiles and the end.
-_FULL, _FULL_SECTIONS, _FULL_PROFILES = 880, 210, 45
-_QUICK, _QUICK_SECTIONS, _QUICK_PROFILES = 170, 30, 20
+_FULL, _FULL_SECTIONS, _FULL_PROFILES = 870, 210, 45
+_QUICK, _QUICK_SECTIONS, _QUICK_PROFILES = 170, 30, 15
 _END = 10
 
 
-def profiles(world: World, works: list[Work]) -> Iterator[Profile]:
-    """Yield where the time of each workload goes."""
+def profiles(world: World, works: list[Work], budget: Budget) -> Iterator[Profile]:
+    """Yield where the time of each workload goes, as long as there is time."""
     with sampled(world.top) as server:
         ours = Engine("imagewright", server.socket, server.pid)
         ours.import_base(busybox_base(), "base")
         # The first RUN of a daemon finds no network made ahead.
         ours.build(world.context("first", None, "FROM base:1\nRUN true\n"), "first:1", network="default")
         for workload in (work.workload for work in works if work.done and work.workload.profiled):
-            if workload is DAEMONS:
+            if workload is DAEMONS or budget.left <= 0:
                 continue
             try:
                 if workload.seed:
@@ -78,14 +79,15 @@ def measure(world: World, chosen: argparse.Namespace, begun: float, where: Disk)
     whole, for_sections, for_profiles = (
         (_QUICK, _QUICK_SECTIONS, _QUICK_PROFILES) if chosen.quick else (_FULL, _FULL_SECTIONS, _FULL_PROFILES)
     )
-    sections = () if chosen.only else SECTIONS
+    sections = {} if chosen.only else SECTIONS
     workloads = [each for each in WORKLOADS if not chosen.only or {row.key for row in each.rows} & set(chosen.only)]
     reserved = (for_sections if sections else 0) + for_profiles + _END
     early = sorted(workloads, key=lambda each: each is not DAEMONS)
     works = first_round(world, early, Budget(begun, begun + whole - reserved), chosen.rounds)
-    time_goes = [] if chosen.no_profiles else [*profiles(world, works), *import_profiles()]
-    texts = [_section(section, world, chosen.docs) for section in sections]
-    further_rounds(world, works, Budget(begun, begun + whole - _END))
+    texts = [f"## {title}\n\n{_section(section, world, chosen.docs)}" for title, section in sections.items()]
+    budget = Budget(begun, begun + whole - _END)
+    time_goes = [] if chosen.no_profiles else [*profiles(world, works, budget), *import_profiles()]
+    further_rounds(world, works, budget)
     reasons = tomllib.loads((_TOP / "benchmarks/reasons.toml").read_text())
     rows = [taken for workload in workloads for work in works if work.workload is workload for taken in work.taken]
     machine = described(world.peers, where.title)
@@ -134,7 +136,7 @@ def main() -> None:
         contextlib.ExitStack() as stack,
     ):
         try:
-            chosen.docs = _TOP / "docs" / "benchmarks" if full else where.top / "docs"
+            chosen.docs = _TOP / "docs" if full else where.top / "docs"
             os.makedirs(chosen.docs, exist_ok=True)
             text = measure(World(where.top, everyone, chosen.quick, stack), chosen, begun, where)
         finally:

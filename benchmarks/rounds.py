@@ -1,7 +1,7 @@
-"""The order of a run: a first round of everything, then further ones while there is time, fewest and short ones first.
+"""The order of a run: a first round of everything, then further ones while there is time.
 
-In a round all peers have their turns, another one first each time. What fails for a peer is told in its row, and the
-peer is left out of that row from then on.
+Those with the fewest rounds go on first, and of them the short ones. In a round all peers have their turns, another one
+first each time. What fails for a peer is told in its row, and the peer is left out of that row from then on.
 """
 
 import re
