@@ -1,4 +1,6 @@
 import pytest
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy import event
 
 from imagewright.errors import InvalidInput, NotFound
 from imagewright.oci import Digest, History, ImageConfig, RootfsConfig, encode_config
@@ -52,6 +54,24 @@ def test_no_image_descends_from_itself(seed: Seed, store: Store) -> None:
     for parent in (first, second):
         seed.image(text="first", created_ns=0, parent=parent)
         assert store.get_image(first).parent is None
+
+
+def test_an_image_looks_at_no_more_of_a_long_line_than_of_a_short_one(seed: Seed) -> None:
+    asked: list[str] = []
+
+    def remember(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    image, statements = seed.image(), []
+    event.listen(SqlEngine, "before_cursor_execute", remember)
+    try:
+        for number in range(20):
+            asked.clear()
+            image = seed.image(text=str(number), parent=image)
+            statements.append(len(asked))
+    finally:
+        event.remove(SqlEngine, "before_cursor_execute", remember)
+    assert statements[19] == statements[1] > 0
 
 
 def test_what_an_image_needs(seed: Seed, store: Store) -> None:
