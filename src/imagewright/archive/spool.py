@@ -20,16 +20,18 @@ class Spool:
 
     Beside it, `sparse_path` is made if the tar has sparse members, and holds their content with real holes.
     Closing keeps both files: they belong to the caller, who may rename them (and then tells `encode_index`).
-    Raises `SystemFailure` where the disk does not take the bytes, or something is at `path` already.
+    Raises `SystemFailure` where the disk does not take the bytes, or something is at `path` already: `keeping` says in
+    its message what that was about.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, keeping: str = "the archive") -> None:
+        self._keeping = keeping
         self.path = path
         self.sparse_path = f"{path}.sparse"
         self._size = 0
         self._sparse_size = 0
         self._sparse_file = -1
-        self._file = _create(path)
+        self._file = _create(path, keeping)
 
     @property
     def size(self) -> int:
@@ -43,7 +45,7 @@ class Spool:
 
     def write(self, data: bytes) -> None:
         """Append `data`."""
-        _write(self._file, data, self._size)
+        _write(self._file, data, self._size, self._keeping)
         self._size += len(data)
 
     def keep(self, entry: Entry) -> Content:
@@ -58,15 +60,15 @@ class Spool:
             return Content(Digest(digest.hexdigest()), entry.size, Extent(self.path, entry.offset))
         start = self._sparse_size + -self._sparse_size % _ALIGNMENT
         if self._sparse_file < 0:
-            self._sparse_file = _create(self.sparse_path)
+            self._sparse_file = _create(self.sparse_path, self._keeping)
         at = start
         for piece, stored in entry.pieces_with_holes():
             digest.update(piece)
             if stored:
-                _write(self._sparse_file, piece, at)
+                _write(self._sparse_file, piece, at, self._keeping)
             at += len(piece)
         self._sparse_size = max(at, start + 1)
-        _truncate(self._sparse_file, self._sparse_size)
+        _truncate(self._sparse_file, self._sparse_size, self._keeping)
         return Content(Digest(digest.hexdigest()), entry.size, Extent(self.sparse_path, start))
 
     def sync(self) -> None:
@@ -76,7 +78,7 @@ class Spool:
             if self._sparse_file >= 0:
                 os.fsync(self._sparse_file)
         except OSError as error:
-            raise _failure(error) from error
+            raise _failure(error, self._keeping) from error
 
     def close(self) -> None:
         """Close the files; idempotent."""
@@ -84,7 +86,7 @@ class Spool:
         self._file = self._sparse_file = -1
         for fd in open_files:
             if fd >= 0:
-                _close(fd)
+                _close(fd, self._keeping)
 
     def __enter__(self) -> Self:
         return self
@@ -95,35 +97,35 @@ class Spool:
         self.close()
 
 
-def _create(path: str) -> int:
+def _create(path: str, keeping: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _failure(error) from error
+        raise _failure(error, keeping) from error
 
 
-def _write(fd: int, data: bytes | memoryview, offset: int) -> None:
+def _write(fd: int, data: bytes | memoryview, offset: int, keeping: str) -> None:
     try:
         written = os.pwrite(fd, data, offset)
         while written < len(data):  # a signal or a full disk cut it short; the next try says which
             written += os.pwrite(fd, memoryview(data)[written:], offset + written)
     except OSError as error:
-        raise _failure(error) from error
+        raise _failure(error, keeping) from error
 
 
-def _truncate(fd: int, size: int) -> None:
+def _truncate(fd: int, size: int, keeping: str) -> None:
     try:
         os.ftruncate(fd, size)
     except OSError as error:
-        raise _failure(error) from error
+        raise _failure(error, keeping) from error
 
 
-def _close(fd: int) -> None:
+def _close(fd: int, keeping: str) -> None:
     try:
         os.close(fd)
     except OSError as error:
-        raise _failure(error) from error
+        raise _failure(error, keeping) from error
 
 
-def _failure(error: OSError) -> SystemFailure:
-    return SystemFailure(f"cannot keep the archive: {os.strerror(error.errno or 0)}")
+def _failure(error: OSError, keeping: str) -> SystemFailure:
+    return SystemFailure(f"cannot keep {keeping}: {os.strerror(error.errno or 0)}")

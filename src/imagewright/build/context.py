@@ -113,7 +113,7 @@ def _read_again(path: str, directory: str, dockerfile: str, limits: ContextLimit
 
 def read_archive(stream: Readable, directory: str, limits: ContextLimits) -> Tree:
     """Read all of `stream` as `read_context` does, and return the files alone."""
-    with Spool(os.path.join(directory, "context.tar")) as spool:
+    with Spool(os.path.join(directory, "context.tar"), keeping="the build context") as spool:
         return read_tree(decompress(stream, limits=limits.archive), spool, limits=limits.archive)
 
 

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from imagewright.build.state import State
 from imagewright.cancellation import Cancellation
@@ -92,7 +93,7 @@ class Mounting:
                 target = f"/{resolve(tree, flag.target)}"
                 match flag.kind:
                     case "bind":
-                        mounts.append(self._bind(mount, target, inputs))
+                        mounts.append(self._bind(mount, target, inputs, cancellation))
                     case "tmpfs":
                         mounts.append(TemporaryMount(target=target, size=flag.size))
                     case "cache":
@@ -122,27 +123,32 @@ class Mounting:
         tree = self._context() if mount.input is None else self._store.tree(inputs[mount.input].diff_ids)
         return tree, _shown(tree, mount.flag.source)
 
-    def _bind(self, mount: RunMount, target: str, inputs: Sequence[State]) -> LayersMount:
+    def _bind(self, mount: RunMount, target: str, inputs: Sequence[State], cancellation: Cancellation) -> LayersMount:
         flag = mount.flag
         root = None
         if mount.input is None:
             source = resolve(self._context(), flag.source)
-            lowers: tuple[str, ...] = (self._unpack_context(source),)
+            lowers: tuple[str, ...] = (self._unpack_context(source, cancellation),)
         else:
             source = flag.source
             diff_ids = inputs[mount.input].diff_ids
             root = self._store.tree(diff_ids)
-            made = [self._store.layer_directory(diff_id, diff_ids[:n], unpack) for n, diff_id in enumerate(diff_ids)]
-            lowers = tuple(made[::-1]) or (self._scratch(),)
+            unpacking = partial(unpack, cancellation=cancellation)
+            made = tuple(
+                self._store.layer_directory(diff_id, diff_ids[:n], unpacking, cancellation=cancellation)
+                for n, diff_id in enumerate(diff_ids)
+            )
+            lowers = made[::-1] or (self._scratch(),)
         return LayersMount(target=target, lowers=lowers, source=source, writable=not flag.readonly, root=root)
 
-    def _unpack_context(self, path: str) -> str:
+    def _unpack_context(self, path: str, cancellation: Cancellation) -> str:
         """Return a directory that has what the context has at `path`, in that place."""
         with self._lock:
             if path not in self._unpacked:
                 directory = self._scratch()
                 # What is sent belongs to nobody in particular: root, as with COPY.
-                unpack(_part(self._context(), path, path, root_owned=True), directory, EMPTY)
+                part = _part(self._context(), path, path, root_owned=True)
+                unpack(part, directory, EMPTY, cancellation=cancellation)
                 self._unpacked[path] = directory
             return self._unpacked[path]
 

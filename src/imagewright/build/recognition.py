@@ -50,7 +50,7 @@ class Recognition:
         return data
 
     def _compare(self, path: str, candidates: list[KnownContext]) -> KnownContext | None:
-        with Spool(path) as spool, Follower(spool.write) as follower:
+        with Spool(path, keeping="the build context") as spool, Follower(spool.write) as follower:
             while candidates:
                 piece = self._stream.read(CHUNK)
                 if not piece:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from imagewright.build.cache import cache_key, layer_content
@@ -21,7 +21,7 @@ from imagewright.build.request import Network, Surroundings
 from imagewright.build.running import Runner, check_surroundings, run_command
 from imagewright.build.state import State, advance, start
 from imagewright.cancellation import Cancellation
-from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput
+from imagewright.errors import Cancelled, DockerfileError, ImagewrightError, InvalidInput, SystemFailure
 from imagewright.events import (
     BuildWarning,
     CacheHit,
@@ -359,14 +359,18 @@ class Steps:
             error = problem
             raise
         finally:
-            remains.close()
+            # What failed is told of, and not what cannot be kept of it, perhaps for the same reason.
+            told = suppress(SystemFailure) if error is not None else nullcontext()
+            with told:
+                remains.close()
             removed = self._settings.force_remove or (self._settings.remove and record is not None)
             if removed:
                 report(ContainerRemoved(container))
             # A client that has left is noticed first where something is written to it.
             elif not (cancellation.cancelled or isinstance(error, Cancelled)):
                 mounts = keep_mounts(node.op, inputs, self._store) if isinstance(node.op, RunCommand) else ()
-                remains.keep(error, None if record is None else record.diff_id, mounts, cancellation)
+                with told:
+                    remains.keep(error, None if record is None else record.diff_id, mounts, cancellation)
         return record
 
     def _warn_of_platform(self, parent: State, report: Reporter) -> None:

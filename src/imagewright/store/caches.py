@@ -174,7 +174,10 @@ class Caches:
         try:
             os.makedirs(f"{made}/{_DATA}", 0o700)
             os.chmod(f"{made}/{_DATA}", 0o755)  # noqa: S103 - it is mounted in a container, where others use it
-            fill(f"{made}/{_DATA}")
+            try:
+                fill(f"{made}/{_DATA}")
+            except SystemFailure as error:
+                raise SystemFailure(f"cannot fill the cache directory {about.name}: {error}") from error
             _write(made, about)
             remove_tree(path)
             os.rename(made, path)

@@ -11,9 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from imagewright.errors import SystemFailure
 from imagewright.store import schema
+from imagewright.store.disk import reserve
 from imagewright.store.migration import migrate
 
 __all__ = ["Database"]
+
+# As long as SQLite lets its log become before it begins anew: 1000 pages, each with a header.
+_RESERVE = 1001 * (4096 + 24)
 
 
 class Database:
@@ -32,6 +36,8 @@ class Database:
                 self._writer = self._engine.connect()
                 with self.write(durable=True) as connection:
                     _prepare(connection, clock())
+            # Without room for the log of what is removed, nothing could be removed from a disk that is full.
+            reserve(f"{path}-wal", _RESERVE)
         except SystemFailure:
             self._engine.dispose()
             raise

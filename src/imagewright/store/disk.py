@@ -5,7 +5,7 @@ import os
 import secrets
 import stat
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from imagewright.errors import SystemFailure
 
@@ -13,6 +13,7 @@ __all__ = [
     "move",
     "removal",
     "remove_tree",
+    "reserve",
     "sync_directory",
     "sync_filesystem",
     "translated",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of fallocate(2)
 
 
 @contextmanager
@@ -45,6 +47,15 @@ def write_whole(fd: int, data: bytes) -> None:
     written = os.write(fd, data)
     while written < len(data):  # a signal or a full disk cut it short; the next try says which
         written += os.write(fd, memoryview(data)[written:])
+
+
+def reserve(path: str, size: int) -> None:
+    """Give the file at `path` room for `size` bytes on the disk, and leave its size; nothing happens if there is none.
+
+    So too where the filesystem cannot do that.
+    """
+    with suppress(OSError), open(path, "r+b", buffering=0) as file:
+        _libc.fallocate(file.fileno(), _KEEP_SIZE, ctypes.c_long(0), ctypes.c_long(size))
 
 
 def sync_directory(path: str) -> None:

@@ -151,7 +151,7 @@ class Layers:
         if diff_id is not None and self.has(diff_id):
             return diff_id
         with self._layout.scratch() as scratch, translated("cannot keep a layer"):
-            with Spool(f"{scratch}/tar") as spool:
+            with Spool(f"{scratch}/tar", keeping="a layer") as spool:
                 layer, found = read_layer(decompress(stream), spool)
                 if diff_id is not None and found != diff_id:
                     raise Corrupt(f"layer {diff_id} has the digest {found}")

@@ -1,11 +1,15 @@
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+import pytest
 
 from imagewright.build.mounting import Mounting
 from imagewright.cancellation import Cancellation
 from imagewright.dockerfile import parse_mount
-from imagewright.filesystem import EMPTY
+from imagewright.errors import Cancelled
+from imagewright.filesystem import EMPTY, Directory
 from imagewright.plan import RunCommand, RunMount
 from imagewright.sandbox import DirectoryMount
 
@@ -50,3 +54,14 @@ def test_one_that_is_mounted_twice_is_taken_once_and_as_the_stricter_says() -> N
         assert [mode for _, mode in taken] == ["locked"]
         assert len({mount.directory for mount in mounts}) == 1
         assert all(mount.exclusive for mount in mounts)
+
+
+def test_a_context_that_is_unpacked_for_a_mount_can_be_cancelled(tmp_path: Path) -> None:
+    store, cancellation = cast("Store", Caches()), Cancellation()
+    context = Directory(mode=0o755, children={"d": Directory(mode=0o755)})
+    mounting = Mounting(store=store, context=lambda: context, directory=str(tmp_path), secrets={}, agents={})
+    mounts = (RunMount(parse_mount("target=/x", str)),)
+    op = RunCommand(argv=("x",), env=(), user="", workdir="/", mounts=mounts)
+    cancellation.cancel()
+    with pytest.raises(Cancelled), mounting.made(op, [], EMPTY, cancellation):
+        pass

@@ -119,8 +119,8 @@ def test_helpers_that_cannot_be_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("sleep 1 & exec sleep 60", "does not answer in 0.3 s"),
-        ("exec sleep 60 >&-", "does not answer in 0.3 s"),
+        ("sleep 1 & exec sleep 60", "does not answer in 0.2 s"),
+        ("exec sleep 60 >&-", "does not answer in 0.2 s"),
         ("exec cat /dev/zero", "answers with more than 4 MiB"),
         ("printf '\\377\\0{'", "answers no JSON"),
         ("echo '[1]'", "answers no JSON"),
@@ -131,7 +131,7 @@ def test_helpers_that_answer_nothing_that_is_an_answer(
     tmp_path: Path, helper: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
 ) -> None:
     (helper / "docker-credential-tests").write_text(f"#!/bin/sh\necho $$ >{helper}/pid\n{script}\n")
-    monkeypatch.setattr("imagewright.registry.credential_helpers._SECONDS", 0.3)
+    monkeypatch.setattr("imagewright.registry.credential_helpers._SECONDS", 0.2)
     begun = time.monotonic()
     with pytest.raises(SystemFailure, match=f"error getting credentials: docker-credential-tests {said}$"):
         keychain(tmp_path, {"credsStore": "tests"})("docker.io")
