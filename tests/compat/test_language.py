@@ -47,7 +47,9 @@ class Side:
 
     def outcomes(self, cases: Mapping[str, Case], versions: Mapping[str, str]) -> dict[str, Snapshot | str]:
         """Build `cases`, each under its tag; return the images and the errors."""
-        errors = {tag: self.build(case, tag, versions[case.like]) for tag, case in cases.items()}
+        with ThreadPoolExecutor(2) as pool:
+            told = pool.map(lambda tag: self.build(cases[tag], tag, versions[cases[tag].like]), cases)
+            errors = dict(zip(cases, told, strict=True))
         built = [tag for tag, error in errors.items() if not error]
         images = dict(zip(built, read_snapshots(self.socket, built, self.trees), strict=True)) if built else {}
         return {tag: images.get(tag, error) for tag, error in errors.items()}
