@@ -96,9 +96,13 @@ class Bundle:
         cwd: str,
         cgroup: str,
         network_namespace: str,
+        filtered: bool = False,
         mounts: tuple[ContainerMount, ...] = (),
     ) -> None:
-        """Write what the runtime is to run; raises `InvalidInput` for a request that is refused."""
+        """Write what the runtime is to run; raises `InvalidInput` for a request that is refused.
+
+        The runtime is `filtered` if it is started under `inherited_filter`.
+        """
         hostname = _hostname(request)
         binds = [(f"{self.directory}/{name}", f"/etc/{name}") for name in _ETC_FILES]
         binds += [(self._script(number), f"/dev/pipes/{name}") for number, (name, _) in enumerate(request.scripts)]
@@ -117,6 +121,7 @@ class Bundle:
                 network_namespace=network_namespace,
                 cgroup=cgroup,
                 architecture=architecture(),
+                filtered=filtered,
                 limits=request.limits,
                 shm_size=request.shm_size,
                 mounts=mounts,

@@ -22,6 +22,7 @@ __all__ = [
     "in_new_thread",
     "mount",
     "open_in_root",
+    "restrict_thread",
     "unmount",
     "unshare",
 ]
@@ -37,7 +38,9 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 0x8_0000
+_PR_SET_SECCOMP = 22
 _PR_SET_CHILD_SUBREAPER = 36
+_SECCOMP_MODE_FILTER = 2
 
 # openat2(2), which the C library has no function for; the number is the same on all architectures.
 _SYS_OPENAT2 = 437
@@ -123,3 +126,16 @@ def in_new_thread(work: Callable[[], T], name: str) -> T:
 def become_subreaper() -> None:
     """Let this process become the parent of descendants whose own parents end; prctl(2). Idempotent."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def restrict_thread(program: bytes) -> None:
+    """Put the calling thread, and what it starts from now on, under the system-call filter `program`, for good.
+
+    `program` is in the form of linux/filter.h. Raises `OSError`; needs SYS_ADMIN.
+    """
+    prepared = _Program(len(program) // 8, program)
+    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(prepared), 0, 0))

@@ -18,13 +18,14 @@ from imagewright.sandbox.attached import AttachedContainer, Attachment
 from imagewright.sandbox.bundle import Bundle
 from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
+from imagewright.sandbox.kernel import restrict_thread
 from imagewright.sandbox.limits import clean_parent, possible_limits
 from imagewright.sandbox.mounting import check_mounts, make_private, make_targets, prepare_mounts
 from imagewright.sandbox.network_pool import NetworkPool
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
-from imagewright.sandbox.runtime import environment, find_runtime, keeps_cgroups, run_arguments
+from imagewright.sandbox.runtime import environment, find_runtime, inherited_filter, keeps_cgroups, run_arguments
 from imagewright.sandbox.spec import ContainerMount
 
 __all__ = ["Sandbox"]
@@ -65,6 +66,7 @@ class Sandbox:
         cwd = _check(request)
         request = replace(request, limits=possible_limits(request.limits, self._find_hierarchies()))
         runtime = find_runtime(self._runtime)
+        program = None if request.insecure else inherited_filter(runtime)
         stop = StopSignal()
         forget = cancellation.on_cancel(stop.set)
         try:
@@ -83,13 +85,20 @@ class Sandbox:
                     mounts = _make_mounts(bundle, request, stack)
                     namespace = network.path if network else ""
                     bundle.write_configuration(
-                        request, cwd=cwd, cgroup=cgroup, network_namespace=namespace, mounts=mounts
+                        request,
+                        cwd=cwd,
+                        cgroup=cgroup,
+                        network_namespace=namespace,
+                        filtered=program is not None,
+                        mounts=mounts,
                     )
                     lowers = (bundle.mount_points, *request.lowers)
                     mount_overlay(bundle.links, bundle.rootfs, lowers, request.upper, work)
                     check_working_directory(bundle.rootfs, cwd)
                     if network is not None:
                         network.wait_ready(stop.descriptor)
+                    if program is not None:
+                        _restrict(program)
 
                 limit = request.limits.memory
                 keep = limit > 0 and self._keeps_cgroups(runtime)
@@ -229,6 +238,13 @@ def _make_mounts(bundle: Bundle, request: RunRequest, stack: contextlib.ExitStac
     prepared = prepare_mounts(request.mounts, private=bundle.private, directory=bundle.directory, stack=stack)
     make_targets(bundle.mount_points, request.root, prepared)
     return tuple(item.mount for item in prepared)
+
+
+def _restrict(program: bytes) -> None:
+    try:
+        restrict_thread(program)
+    except OSError as error:
+        raise SystemFailure(f"the system-call filter of a RUN cannot be set: {error.strerror}") from error
 
 
 @contextlib.contextmanager

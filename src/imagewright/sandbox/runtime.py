@@ -11,6 +11,7 @@ import msgspec
 
 from imagewright.errors import SystemFailure
 from imagewright.sandbox.failures import creation_failure
+from imagewright.sandbox.inherited_filter import compile_filter
 
 __all__ = [
     "MARKER",
@@ -18,6 +19,7 @@ __all__ = [
     "environment",
     "failure_text",
     "find_runtime",
+    "inherited_filter",
     "keeps_cgroups",
     "run_arguments",
 ]
@@ -52,6 +54,12 @@ def find_runtime(wanted: str | None) -> str:
         if path is not None:
             return path
     raise SystemFailure(f"no OCI runtime is installed: RUN needs {wanted or ' or '.join(_RUNTIMES)}")
+
+
+def inherited_filter(runtime: str) -> bytes | None:
+    """Return the system-call filter under which `runtime`, a path, can be started; None if there is none for it."""
+    # What others call to make a container, a virtual machine perhaps, is not known.
+    return compile_filter(architecture()) if os.path.basename(runtime) in _RUNTIMES else None
 
 
 def environment(state_root: str) -> dict[str, str]:
