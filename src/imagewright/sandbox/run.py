@@ -259,4 +259,14 @@ def _work_directory(request: RunRequest) -> Iterator[str]:
     try:
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove_work(work)
+
+
+def _remove_work(work: str) -> None:
+    """Remove the work directory of an overlay that is mounted no more, and with it what the kernel left there."""
+    with contextlib.suppress(OSError):
+        for name in ("/work/incompat/volatile", "/work/incompat", "/work", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(work + name)
+        return
+    shutil.rmtree(work, ignore_errors=True)
