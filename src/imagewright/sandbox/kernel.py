@@ -1,6 +1,7 @@
 """System calls that the `os` module of Python 3.11 lacks."""
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable
 from threading import Thread
@@ -47,6 +48,7 @@ _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_IN_ROOT = 0x10
+_MOST_TRIES = 1000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
@@ -100,7 +102,12 @@ def open_in_root(root: int, path: str, *, links: bool = True) -> int:
     resolution = _RESOLVE_IN_ROOT | (_RESOLVE_NO_MAGICLINKS if links else _RESOLVE_NO_SYMLINKS)
     how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolution)
     name = ctypes.c_char_p(os.fsencode(path) or b".")
-    return _check(_libc.syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how)))
+    for _ in range(_MOST_TRIES):
+        descriptor = _libc.syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how))
+        # Whatever was renamed or mounted meanwhile, anywhere, makes the kernel unsure of a `..` on the way.
+        if descriptor >= 0 or ctypes.get_errno() != errno.EAGAIN:
+            break
+    return _check(descriptor)
 
 
 def in_new_thread(work: Callable[[], T], name: str) -> T:
