@@ -78,10 +78,12 @@ class Sandbox:
                 if request.network == "default":
                     network = stack.enter_context(self._networks.take())
                 give_root_metadata(request.upper, request.lowers, request.root)
-                bundle.write(request, cgroup=cgroup)
+                bundle.write_cgroup(cgroup)
                 container = Container(bundle, self._find_hierarchies(), cgroup, stop)
 
                 def prepare() -> None:
+                    make_private(bundle.private)
+                    bundle.write(request)
                     mounts = _make_mounts(bundle, request, stack)
                     namespace = network.path if network else ""
                     bundle.write_configuration(
@@ -104,10 +106,9 @@ class Sandbox:
                 keep = limit > 0 and self._keeps_cgroups(runtime)
                 command = run_arguments(
                     runtime,
-                    self._state_root,
                     bundle.directory,
                     request.container_id,
-                    configuration=bundle.configuration(request),
+                    configuration=bundle.private,
                     keep=keep,
                 )
                 if isinstance(output, Attachment):
@@ -126,7 +127,7 @@ class Sandbox:
 
     @contextlib.contextmanager
     def _bundle(self, container_id: str) -> Iterator[Bundle]:
-        """Make the container's directory, and remove it and the runtime's notes at the end."""
+        """Make the container's directory, and remove it at the end."""
         directory = f"{self._state_root}/bundles/{container_id}"
         try:
             os.makedirs(f"{self._state_root}/bundles", 0o700, exist_ok=True)
@@ -140,7 +141,6 @@ class Sandbox:
             yield Bundle(directory)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-            shutil.rmtree(f"{self._state_root}/runtime/{container_id}", ignore_errors=True)
 
     @contextlib.contextmanager
     def _cgroup(self, request: RunRequest) -> Iterator[str]:
@@ -168,8 +168,7 @@ class Sandbox:
         groups = hierarchies.find(self._cgroup_prefix) | self._groups_elsewhere()
         if not ended or not all(map(hierarchies.remove, groups)):
             raise SystemFailure("a container of an earlier run cannot be ended")
-        for name in ("bundles", "runtime"):
-            shutil.rmtree(f"{self._state_root}/{name}", ignore_errors=True)
+        shutil.rmtree(f"{self._state_root}/bundles", ignore_errors=True)
 
     def _groups_elsewhere(self) -> set[str]:
         """Return the control groups of left-over bundles, which need not be where `Hierarchies.find` looks."""
@@ -232,9 +231,8 @@ def _check(request: RunRequest) -> str:
 
 def _make_mounts(bundle: Bundle, request: RunRequest, stack: contextlib.ExitStack) -> tuple[ContainerMount, ...]:
     """Make what is mounted besides the image; the calling thread's mounts are its own."""
-    if not request.private:
+    if not request.mounts:
         return ()
-    make_private(bundle.private)
     prepared = prepare_mounts(request.mounts, private=bundle.private, directory=bundle.directory, stack=stack)
     make_targets(bundle.mount_points, request.root, prepared)
     return tuple(item.mount for item in prepared)

@@ -76,22 +76,20 @@ def keeps_cgroups(runtime: str) -> bool:
     return b"--keep" in result.stdout
 
 
-def run_arguments(
-    runtime: str, state_root: str, bundle: str, container_id: str, *, configuration: str = "", keep: bool = False
-) -> list[str]:
+def run_arguments(runtime: str, bundle: str, container_id: str, *, configuration: str, keep: bool = False) -> list[str]:
     """Return the command that runs the container of `bundle` and ends as it ends.
 
-    `configuration` is the directory of its config.json, `bundle` itself if not given. With `keep` the container's
-    control group stays, to be asked what happened, and somebody else has to remove it.
+    `configuration` is the directory of its config.json, where the runtime also has its notes. With `keep` the
+    container's control group stays, to be asked what happened, and somebody else has to remove it.
     """
     return [
         runtime,
-        f"--root={state_root}/runtime",
+        f"--root={configuration}/runtime",
         f"--log={bundle}/log",
         "--log-format=json",
         "run",
         *(["--keep"] if keep else []),
-        f"--bundle={configuration or bundle}",
+        f"--bundle={configuration}",
         f"--pid-file={bundle}/pid",
         container_id,
     ]
@@ -109,5 +107,6 @@ def failure_text(log: bytes, bundle: str) -> str:
             reason = entry.msg
     for prefix in _PREFIXES:
         reason = reason.removeprefix(prefix)
-    reason = reason.replace(bundle, "")
+    for place in (f"{bundle}/private", bundle):
+        reason = reason.replace(place, "")
     return creation_failure(reason)
