@@ -129,6 +129,18 @@ class TestProcess:
             assert outcome.code != 0, command
         assert box.shell("cat /proc/interrupts /proc/kcore /proc/keys 2>/dev/null").stdout == ""
 
+    def test_a_system_call_filter_is_there_and_covers_what_only_the_runtime_needs(
+        self, box: Box, tmp_path: Path
+    ) -> None:
+        script = "sed -n 's/^Seccomp:.//p' /proc/self/status; unshare -n true; echo $?; hostname other; echo $?"
+        assert box.shell(script).stdout.split() == ["2", "1", "1"]
+        # One that is not known by its name gets the whole profile, and compiles it itself.
+        runc = shutil.which("runc")
+        assert runc is not None
+        (tmp_path / "other").symlink_to(runc)
+        box.sandbox = Sandbox(str(tmp_path / "state"), runtime=str(tmp_path / "other"))
+        assert box.shell(script).stdout.split() == ["2", "1", "1"]
+
     def test_standard_output_can_be_opened_by_name(self, box: Box) -> None:
         assert box.shell("echo named > /dev/stdout; echo err > /dev/stderr", uid=1000).stdout == "named\n"
 

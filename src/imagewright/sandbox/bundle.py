@@ -1,4 +1,8 @@
-"""The directory of one running container: what the runtime reads, and what is mounted from it."""
+"""The directory of one running container: what the runtime reads, and what is mounted from it.
+
+Most of it is in memory that only the thread which starts the runtime has mounted, and that goes with its mounts: on a
+disk, making and removing two dozen files for each RUN takes longer than a process that does nothing.
+"""
 
 import os
 import socket
@@ -28,16 +32,16 @@ class Bundle:
     @property
     def rootfs(self) -> str:
         """Where the root filesystem is mounted."""
-        return f"{self.directory}/rootfs"
+        return f"{self.private}/rootfs"
 
     @property
     def links(self) -> str:
         """Where the short names of layer directories are."""
-        return f"{self.directory}/l"
+        return f"{self.private}/l"
 
     @property
     def mount_points(self) -> str:
-        """The layer directory that holds what is mounted over."""
+        """The layer directory that holds what is mounted over, on the filesystem of the other ones."""
         return f"{self.directory}/init"
 
     @property
@@ -63,23 +67,25 @@ class Bundle:
 
     @property
     def private(self) -> str:
-        """Where memory is mounted for a request with something private."""
+        """Where memory is mounted, and the runtime finds what to run."""
         return f"{self.directory}/private"
 
-    def configuration(self, request: RunRequest) -> str:
-        """Return the directory where the runtime finds what to run."""
-        return self.private if request.private else self.directory
-
-    def write(self, request: RunRequest, *, cgroup: str) -> None:
-        """Write everything but the configuration; raises `InvalidInput` for a request that is refused."""
+    def write_cgroup(self, cgroup: str) -> None:
+        """Write the name of the container's control group down, for `cgroup` of a later process."""
         with open(f"{self.directory}/cgroup", "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(cgroup)
+
+    def write(self, request: RunRequest) -> None:
+        """Write everything but the configuration; raises `InvalidInput` for a request that is refused.
+
+        The calling thread has mounted `private`.
+        """
         os.mkdir(self.rootfs, 0o755)
         make_mount_points(self.mount_points, request.lowers)
         for name, text in _etc_texts(request, _hostname(request)).items():
-            with open(f"{self.directory}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+            with open(f"{self.private}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
-            os.chmod(f"{self.directory}/{name}", 0o644)
+            os.chmod(f"{self.private}/{name}", 0o644)
         for number, (_, data) in enumerate(request.scripts):
             path = self._script(number)
             with open(path, "xb") as script:
@@ -87,7 +93,7 @@ class Bundle:
             os.chmod(path, 0o755)  # noqa: S103 - any user of the container may be the one to run it
 
     def _script(self, number: int) -> str:
-        return f"{self.directory}/script-{number}"
+        return f"{self.private}/script-{number}"
 
     def write_configuration(
         self,
@@ -96,11 +102,15 @@ class Bundle:
         cwd: str,
         cgroup: str,
         network_namespace: str,
+        filtered: bool = False,
         mounts: tuple[ContainerMount, ...] = (),
     ) -> None:
-        """Write what the runtime is to run; raises `InvalidInput` for a request that is refused."""
+        """Write what the runtime is to run; raises `InvalidInput` for a request that is refused.
+
+        The runtime is `filtered` if it is started under `inherited_filter`.
+        """
         hostname = _hostname(request)
-        binds = [(f"{self.directory}/{name}", f"/etc/{name}") for name in _ETC_FILES]
+        binds = [(f"{self.private}/{name}", f"/etc/{name}") for name in _ETC_FILES]
         binds += [(self._script(number), f"/dev/pipes/{name}") for number, (name, _) in enumerate(request.scripts)]
         spec = runtime_spec(
             ContainerSpec(
@@ -117,6 +127,7 @@ class Bundle:
                 network_namespace=network_namespace,
                 cgroup=cgroup,
                 architecture=architecture(),
+                filtered=filtered,
                 limits=request.limits,
                 shm_size=request.shm_size,
                 mounts=mounts,
@@ -124,7 +135,7 @@ class Bundle:
                 capabilities=held_capabilities() if request.insecure else CAPABILITIES,
             )
         )
-        with open(f"{self.configuration(request)}/config.json", "wb") as document:
+        with open(f"{self.private}/config.json", "wb") as document:
             document.write(msgspec.json.encode(spec))
 
 

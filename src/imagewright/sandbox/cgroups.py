@@ -80,6 +80,9 @@ class Hierarchies:
 
     def remove(self, cgroup: str) -> bool:
         """Kill what is below `cgroup`, wait, and remove it in every hierarchy; return whether all is gone."""
+        # Where the runtime has removed it, there is nothing to walk through.
+        if not any(os.path.exists(root + cgroup) for root in self._roots()):
+            return True
         deadline = time.monotonic() + _PATIENCE
         while self.kill(cgroup):
             if time.monotonic() > deadline:

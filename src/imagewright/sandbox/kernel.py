@@ -1,6 +1,7 @@
 """System calls that the `os` module of Python 3.11 lacks."""
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable
 from threading import Thread
@@ -22,6 +23,7 @@ __all__ = [
     "in_new_thread",
     "mount",
     "open_in_root",
+    "restrict_thread",
     "unmount",
     "unshare",
 ]
@@ -37,13 +39,16 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 0x8_0000
+_PR_SET_SECCOMP = 22
 _PR_SET_CHILD_SUBREAPER = 36
+_SECCOMP_MODE_FILTER = 2
 
 # openat2(2), which the C library has no function for; the number is the same on all architectures.
 _SYS_OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_IN_ROOT = 0x10
+_MOST_TRIES = 1000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
@@ -97,7 +102,12 @@ def open_in_root(root: int, path: str, *, links: bool = True) -> int:
     resolution = _RESOLVE_IN_ROOT | (_RESOLVE_NO_MAGICLINKS if links else _RESOLVE_NO_SYMLINKS)
     how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, resolution)
     name = ctypes.c_char_p(os.fsencode(path) or b".")
-    return _check(_libc.syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how)))
+    for _ in range(_MOST_TRIES):
+        descriptor = _libc.syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how))
+        # Whatever was renamed or mounted meanwhile, anywhere, makes the kernel unsure of a `..` on the way.
+        if descriptor >= 0 or ctypes.get_errno() != errno.EAGAIN:
+            break
+    return _check(descriptor)
 
 
 def in_new_thread(work: Callable[[], T], name: str) -> T:
@@ -123,3 +133,16 @@ def in_new_thread(work: Callable[[], T], name: str) -> T:
 def become_subreaper() -> None:
     """Let this process become the parent of descendants whose own parents end; prctl(2). Idempotent."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def restrict_thread(program: bytes) -> None:
+    """Put the calling thread, and what it starts from now on, under the system-call filter `program`, for good.
+
+    `program` is in the form of linux/filter.h. Raises `OSError`; needs SYS_ADMIN.
+    """
+    prepared = _Program(len(program) // 8, program)
+    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(prepared), 0, 0))

@@ -83,8 +83,3 @@ class RunRequest:
     mounts: tuple[Mount, ...] = ()
     secret_env: tuple[str, ...] = field(default=(), repr=False)
     insecure: bool = False
-
-    @property
-    def private(self) -> bool:
-        """Whether there is something that must be kept in memory, or mounted from there."""
-        return bool(self.mounts or self.secret_env)

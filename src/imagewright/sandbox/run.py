@@ -18,13 +18,14 @@ from imagewright.sandbox.attached import AttachedContainer, Attachment
 from imagewright.sandbox.bundle import Bundle
 from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
+from imagewright.sandbox.kernel import restrict_thread
 from imagewright.sandbox.limits import clean_parent, possible_limits
 from imagewright.sandbox.mounting import check_mounts, make_private, make_targets, prepare_mounts
 from imagewright.sandbox.network_pool import NetworkPool
 from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
-from imagewright.sandbox.runtime import environment, find_runtime, keeps_cgroups, run_arguments
+from imagewright.sandbox.runtime import environment, find_runtime, inherited_filter, keeps_cgroups, run_arguments
 from imagewright.sandbox.spec import ContainerMount
 
 __all__ = ["Sandbox"]
@@ -69,6 +70,7 @@ class Sandbox:
         cwd = _check(request)
         request = replace(request, limits=possible_limits(request.limits, self._find_hierarchies()))
         runtime = find_runtime(self._runtime)
+        program = None if request.insecure else inherited_filter(runtime)
         stop = StopSignal()
         forget = cancellation.on_cancel(stop.set)
         try:
@@ -80,29 +82,37 @@ class Sandbox:
                 if request.network == "default":
                     network = stack.enter_context(self._networks.take())
                 give_root_metadata(request.upper, request.lowers, request.root)
-                bundle.write(request, cgroup=cgroup)
+                bundle.write_cgroup(cgroup)
                 container = Container(bundle, self._find_hierarchies(), cgroup, stop)
 
                 def prepare() -> None:
+                    make_private(bundle.private)
+                    bundle.write(request)
                     mounts = _make_mounts(bundle, request, stack)
                     namespace = network.path if network else ""
                     bundle.write_configuration(
-                        request, cwd=cwd, cgroup=cgroup, network_namespace=namespace, mounts=mounts
+                        request,
+                        cwd=cwd,
+                        cgroup=cgroup,
+                        network_namespace=namespace,
+                        filtered=program is not None,
+                        mounts=mounts,
                     )
                     lowers = (bundle.mount_points, *request.lowers)
                     mount_overlay(bundle.links, bundle.rootfs, lowers, request.upper, work)
                     check_working_directory(bundle.rootfs, cwd)
                     if network is not None:
                         network.wait_ready(stop.descriptor)
+                    if program is not None:
+                        _restrict(program)
 
                 limit = request.limits.memory
                 keep = limit > 0 and self._keeps_cgroups(runtime)
                 command = run_arguments(
                     runtime,
-                    self._state_root,
                     bundle.directory,
                     request.container_id,
-                    configuration=bundle.configuration(request),
+                    configuration=bundle.private,
                     keep=keep,
                 )
                 if isinstance(output, Attachment):
@@ -121,7 +131,7 @@ class Sandbox:
 
     @contextlib.contextmanager
     def _bundle(self, container_id: str) -> Iterator[Bundle]:
-        """Make the container's directory, and remove it and the runtime's notes at the end."""
+        """Make the container's directory, and remove it at the end."""
         directory = f"{self._state_root}/bundles/{container_id}"
         try:
             os.makedirs(f"{self._state_root}/bundles", 0o700, exist_ok=True)
@@ -135,7 +145,6 @@ class Sandbox:
             yield Bundle(directory)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-            shutil.rmtree(f"{self._state_root}/runtime/{container_id}", ignore_errors=True)
 
     @contextlib.contextmanager
     def _cgroup(self, request: RunRequest) -> Iterator[str]:
@@ -163,8 +172,7 @@ class Sandbox:
         groups = hierarchies.find(self._cgroup_prefix) | self._groups_elsewhere()
         if not ended or not all(map(hierarchies.remove, groups)):
             raise SystemFailure("a container of an earlier run cannot be ended")
-        for name in ("bundles", "runtime"):
-            shutil.rmtree(f"{self._state_root}/{name}", ignore_errors=True)
+        shutil.rmtree(f"{self._state_root}/bundles", ignore_errors=True)
 
     def _groups_elsewhere(self) -> set[str]:
         """Return the control groups of left-over bundles, which need not be where `Hierarchies.find` looks."""
@@ -241,12 +249,18 @@ def _check_size(request: RunRequest) -> None:
 
 def _make_mounts(bundle: Bundle, request: RunRequest, stack: contextlib.ExitStack) -> tuple[ContainerMount, ...]:
     """Make what is mounted besides the image; the calling thread's mounts are its own."""
-    if not request.private:
+    if not request.mounts:
         return ()
-    make_private(bundle.private)
     prepared = prepare_mounts(request.mounts, private=bundle.private, directory=bundle.directory, stack=stack)
     make_targets(bundle.mount_points, request.root, prepared)
     return tuple(item.mount for item in prepared)
+
+
+def _restrict(program: bytes) -> None:
+    try:
+        restrict_thread(program)
+    except OSError as error:
+        raise SystemFailure(f"the system-call filter of a RUN cannot be set: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -261,4 +275,14 @@ def _work_directory(request: RunRequest) -> Iterator[str]:
     try:
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove_work(work)
+
+
+def _remove_work(work: str) -> None:
+    """Remove the work directory of an overlay that is mounted no more, and with it what the kernel left there."""
+    with contextlib.suppress(OSError):
+        for name in ("/work/incompat/volatile", "/work/incompat", "/work", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(work + name)
+        return
+    shutil.rmtree(work, ignore_errors=True)

@@ -11,6 +11,7 @@ import msgspec
 
 from imagewright.errors import SystemFailure
 from imagewright.sandbox.failures import creation_failure
+from imagewright.sandbox.inherited_filter import compile_filter
 
 __all__ = [
     "MARKER",
@@ -18,6 +19,7 @@ __all__ = [
     "environment",
     "failure_text",
     "find_runtime",
+    "inherited_filter",
     "keeps_cgroups",
     "run_arguments",
 ]
@@ -54,6 +56,12 @@ def find_runtime(wanted: str | None) -> str:
     raise SystemFailure(f"no OCI runtime is installed: RUN needs {wanted or ' or '.join(_RUNTIMES)}")
 
 
+def inherited_filter(runtime: str) -> bytes | None:
+    """Return the system-call filter under which `runtime`, a path, can be started; None if there is none for it."""
+    # What others call to make a container, a virtual machine perhaps, is not known.
+    return compile_filter(architecture()) if os.path.basename(runtime) in _RUNTIMES else None
+
+
 def environment(state_root: str) -> dict[str, str]:
     """Return the whole environment of a program started for `state_root`."""
     return {"PATH": os.environ.get("PATH", os.defpath), MARKER: state_root}
@@ -68,22 +76,20 @@ def keeps_cgroups(runtime: str) -> bool:
     return b"--keep" in result.stdout
 
 
-def run_arguments(
-    runtime: str, state_root: str, bundle: str, container_id: str, *, configuration: str = "", keep: bool = False
-) -> list[str]:
+def run_arguments(runtime: str, bundle: str, container_id: str, *, configuration: str, keep: bool = False) -> list[str]:
     """Return the command that runs the container of `bundle` and ends as it ends.
 
-    `configuration` is the directory of its config.json, `bundle` itself if not given. With `keep` the container's
-    control group stays, to be asked what happened, and somebody else has to remove it.
+    `configuration` is the directory of its config.json, where the runtime also has its notes. With `keep` the
+    container's control group stays, to be asked what happened, and somebody else has to remove it.
     """
     return [
         runtime,
-        f"--root={state_root}/runtime",
+        f"--root={configuration}/runtime",
         f"--log={bundle}/log",
         "--log-format=json",
         "run",
         *(["--keep"] if keep else []),
-        f"--bundle={configuration or bundle}",
+        f"--bundle={configuration}",
         f"--pid-file={bundle}/pid",
         container_id,
     ]
@@ -101,5 +107,6 @@ def failure_text(log: bytes, bundle: str) -> str:
             reason = entry.msg
     for prefix in _PREFIXES:
         reason = reason.removeprefix(prefix)
-    reason = reason.replace(bundle, "")
+    for place in (f"{bundle}/private", bundle):
+        reason = reason.replace(place, "")
     return creation_failure(reason)

@@ -7,14 +7,21 @@ clocks, BPF or other parts of the kernel that are not confined to its container.
 
 One difference is meant: packet sockets (AF_PACKET) are refused beside AF_VSOCK. With NET_RAW they would put frames on
 the wire below the routing table, which is what keeps link-local addresses out of reach of a RUN.
+
+The same can be had in two parts, of which the large one need not be compiled for each container: `outer_rules` are what
+a runtime and what it starts may do, and `inner_profile` takes from the container what only the runtime needs.
 """
 
 from typing import Any
 
-__all__ = ["seccomp_profile"]
+__all__ = ["inner_profile", "outer_rules", "profile_architectures", "seccomp_profile"]
 
+_ALLOW = "SCMP_ACT_ALLOW"
 _EPERM = 1
 _ENOSYS = 38
+# The flags of clone3 are behind a pointer that no filter can follow; libraries fall back to clone.
+_NO_CLONE3 = {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS}
+_NO_CLONE = {"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM}
 
 _FILES = """
     access chdir chmod chown chown32 chroot close close_range copy_file_range creat dup dup2 dup3 faccessat
@@ -72,6 +79,12 @@ _ARCHITECTURES = {
     "arm64": ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
 }
 
+# What a runtime does in the processes that become the container, and the container must not.
+_OF_RUNTIME = """
+    add_key bpf fsconfig fsmount fsopen fspick keyctl mount mount_setattr move_mount open_tree pivot_root request_key
+    setdomainname sethostname setns umount umount2 unshare
+"""
+
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET together: clone(2) may make none of them.
 _NAMESPACE_FLAGS = 0x7E02_0000
 
@@ -92,26 +105,52 @@ def seccomp_profile(architecture: str) -> dict[str, Any] | None:
     """
     if architecture not in _ARCHITECTURES:
         return None
-    names = " ".join((_FILES, _MEMORY, _PROCESSES, _WAITING, _TALKING, _OF_MACHINE[architecture])).split()
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": _EPERM,
         "architectures": _ARCHITECTURES[architecture],
+        "syscalls": [*_allowed(architecture), _NO_CLONE3, _allow("clone", _masked(0, _NAMESPACE_FLAGS, 0))],
+    }
+
+
+def outer_rules(architecture: str) -> list[dict[str, Any]]:
+    """Return the rules of `seccomp_profile` that allow, and those that allow what only a runtime needs besides."""
+    return [*_allowed(architecture), {"names": ["clone", "clone3", *_OF_RUNTIME.split()], "action": _ALLOW}]
+
+
+def inner_profile(architecture: str) -> dict[str, Any]:
+    """Return the profile that allows, of what `outer_rules` allow, what `seccomp_profile` allows."""
+    flags = [1 << bit for bit in range(32) if _NAMESPACE_FLAGS >> bit & 1]
+    return {
+        "defaultAction": _ALLOW,
+        "architectures": _ARCHITECTURES[architecture],
         "syscalls": [
-            {"names": names, "action": "SCMP_ACT_ALLOW"},
-            # The flags of clone3 are behind a pointer that no filter can follow; libraries fall back to clone.
-            {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
-            _allow("clone", _masked(0, _NAMESPACE_FLAGS, 0)),
-            *(_allow("personality", _compare(0, "SCMP_CMP_EQ", value)) for value in _PERSONALITIES),
-            _allow("socket", _compare(0, "SCMP_CMP_LT", _FAMILIES_BELOW)),
-            *(_allow("socket", _masked(0, mask, value)) for mask, value in _FAMILIES_BETWEEN),
-            _allow("socket", _compare(0, "SCMP_CMP_GT", _FAMILIES_ABOVE)),
+            {"names": _OF_RUNTIME.split(), "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM},
+            _NO_CLONE3,
+            *({**_NO_CLONE, "args": [_masked(0, flag, flag)]} for flag in flags),
         ],
     }
 
 
+def profile_architectures(architecture: str) -> list[str]:
+    """Return the names, as the runtime specification has them, of the machine's architectures; none if unknown."""
+    return _ARCHITECTURES.get(architecture, [])
+
+
+def _allowed(architecture: str) -> list[dict[str, Any]]:
+    """Return the rules that allow what no runtime needs in another way."""
+    names = " ".join((_FILES, _MEMORY, _PROCESSES, _WAITING, _TALKING, _OF_MACHINE[architecture])).split()
+    return [
+        {"names": names, "action": _ALLOW},
+        *(_allow("personality", _compare(0, "SCMP_CMP_EQ", value)) for value in _PERSONALITIES),
+        _allow("socket", _compare(0, "SCMP_CMP_LT", _FAMILIES_BELOW)),
+        *(_allow("socket", _masked(0, mask, value)) for mask, value in _FAMILIES_BETWEEN),
+        _allow("socket", _compare(0, "SCMP_CMP_GT", _FAMILIES_ABOVE)),
+    ]
+
+
 def _allow(name: str, argument: dict[str, Any]) -> dict[str, Any]:
-    return {"names": [name], "action": "SCMP_ACT_ALLOW", "args": [argument]}
+    return {"names": [name], "action": _ALLOW, "args": [argument]}
 
 
 def _compare(index: int, operator: str, value: int) -> dict[str, Any]:

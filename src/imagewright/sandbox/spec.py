@@ -9,7 +9,7 @@ from typing import Any
 from imagewright.errors import InvalidInput
 from imagewright.sandbox.failures import creation_failure
 from imagewright.sandbox.request import Limits, Network, Ulimit
-from imagewright.sandbox.seccomp import seccomp_profile
+from imagewright.sandbox.seccomp import inner_profile, seccomp_profile
 
 __all__ = ["CAPABILITIES", "MASKED_PATHS", "READONLY_PATHS", "ContainerMount", "ContainerSpec", "runtime_spec"]
 
@@ -69,7 +69,8 @@ class ContainerSpec:
 
     `rootfs` is the mounted root. `binds` are (source, path in the container), and `mounts` are made after all others.
     A process that is to do everything is `insecure` and has other `capabilities`. `network_namespace` is the path of
-    the namespace to join with `network="default"`. `architecture` is an OCI architecture, for the system-call filter.
+    the namespace to join with `network="default"`. `architecture` is an OCI architecture, for the system-call filter,
+    of which the runtime has the outer part already if it is `filtered`.
     """
 
     argv: tuple[str, ...]
@@ -85,6 +86,7 @@ class ContainerSpec:
     network_namespace: str
     cgroup: str
     architecture: str
+    filtered: bool = False
     limits: Limits = field(default_factory=Limits)
     shm_size: int = 64 << 20
     mounts: tuple[ContainerMount, ...] = ()
@@ -104,14 +106,14 @@ def runtime_spec(run: ContainerSpec) -> dict[str, Any]:
             "cgroupsPath": run.cgroup,
             "resources": _resources(run.limits, insecure=run.insecure),
             "namespaces": _namespaces(run),
-            **({} if run.insecure else _confinement(run.architecture)),
+            **({} if run.insecure else _confinement(run)),
             **_sysctl(run.network),
         },
     }
 
 
-def _confinement(architecture: str) -> dict[str, Any]:
-    profile = seccomp_profile(architecture)
+def _confinement(run: ContainerSpec) -> dict[str, Any]:
+    profile = inner_profile(run.architecture) if run.filtered else seccomp_profile(run.architecture)
     seccomp = {} if profile is None else {"seccomp": profile}
     return {"maskedPaths": list(MASKED_PATHS), "readonlyPaths": list(READONLY_PATHS), **seccomp}
 

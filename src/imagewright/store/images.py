@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from imagewright.errors import InvalidInput, NotFound
@@ -17,6 +17,9 @@ from imagewright.store.summaries import Summaries
 from imagewright.store.values import HistoryItem, StoredImage
 
 __all__ = ["Images"]
+
+_IMAGE: BindParameter[Digest] = bindparam("image", type_=schema.images.c.id.type)
+_PARENT = select(schema.images.c.parent).where(schema.images.c.id == _IMAGE)
 
 
 class Images:
@@ -41,18 +44,19 @@ class Images:
             self._summaries.uses.note(image, write=False)
             return image
         config = parse_config(data)
-        created_ns = parse_time(config.created) if config.created else 0
         with self._summaries.changing(durable=bool(references)) as change:
             connection = change.connection
-            change.touched.add(image)
-            found = connection.execute(select(schema.images.c.parent).where(schema.images.c.id == image)).first()
+            found = connection.execute(_PARENT, {"image": image}).first()
             if found is None:
-                self._insert(connection, image, data, config, created_ns)
+                self._insert(connection, image, data, config, parent)
+                change.recounted.add(image)
             else:
+                change.touched.add(image)
                 change.used.add(image)
+                if parent is not None and found.parent is None:
+                    _set_parent(connection, image, parent)
             if parent is not None and (found is None or found.parent is None):
-                _set_parent(connection, image, parent)
-                change.touched.add(parent)
+                change.recounted.add(parent)
             for reference in references:
                 change.touched.update(self._name(connection, image, reference, stamp=stamp))
         return image
@@ -62,10 +66,16 @@ class Images:
         entry = self._summaries.catalogue.find_entry(image)
         return entry is not None and (parent is None or entry.summary.parent is not None)
 
-    def _insert(self, connection: Connection, image: Digest, data: bytes, config: ImageConfig, created_ns: int) -> None:
+    def _insert(
+        self, connection: Connection, image: Digest, data: bytes, config: ImageConfig, parent: Digest | None
+    ) -> None:
+        created_ns = parse_time(config.created) if config.created else 0
+        # Nothing descends from what is not here, so this parent does not.
+        if parent is not None and connection.execute(_PARENT, {"image": parent}).first() is None:
+            raise NotFound(f"No such image: {parent}")
         diff_ids = config.diff_ids
         size = sum(self._layers.facts(diff_id).size for diff_id in diff_ids)
-        row = {"id": image, "parent": None, "created_ns": created_ns, "size": size}
+        row = {"id": image, "parent": parent, "created_ns": created_ns, "size": size}
         connection.execute(insert(schema.images).values(**row, config=data, tagged_ns=0))
         connection.execute(insert(schema.summaries).values(**row, names=[], labels=config.run.labels, containers=0))
         connection.execute(insert(schema.uses).values(id=image, last_used_ns=self._clock()))
@@ -168,25 +178,16 @@ class Images:
 def _set_parent(connection: Connection, image: Digest, parent: Digest) -> None:
     """Record `parent`, unless it descends from `image` itself: lists and removals walk along parents."""
     table = schema.images
-    if connection.scalar(select(table.c.id).where(table.c.id == parent)) is None:
-        raise NotFound(f"No such image: {parent}")
-    if _descends(connection, parent, image):
-        return
+    ancestor: Digest | None = parent
+    while ancestor is not None:
+        if ancestor == image:
+            return
+        row = connection.execute(_PARENT, {"image": ancestor}).first()
+        if row is None:
+            raise NotFound(f"No such image: {ancestor}")
+        ancestor = row.parent
     connection.execute(update(table).where(table.c.id == image).values(parent=parent))
     connection.execute(update(schema.summaries).where(schema.summaries.c.id == image).values(parent=parent))
-
-
-def _descends(connection: Connection, image: Digest | None, ancestor: Digest) -> bool:
-    """Return whether `image` is `ancestor`, or comes after it."""
-    table = schema.images
-    if image == ancestor:
-        return True
-    # The images of a build are new, each the next one's parent: all of them would be looked at for each of them.
-    if connection.scalar(select(table.c.id).where(table.c.parent == ancestor).limit(1)) is None:
-        return False
-    while image is not None and image != ancestor:
-        image = connection.scalar(select(table.c.parent).where(table.c.id == image))
-    return image is not None
 
 
 def _time(text: str | None) -> int:

@@ -49,6 +49,7 @@ _SHARED = (
 _WRITE_SIZE = (
     update(schema.summaries).where(schema.summaries.c.id == _IMAGE).values(shared_size=_SHARED.scalar_subquery())
 )
+_COUNTED = update(schema.summaries).where(schema.summaries.c.id == _IMAGE).values(counted=bindparam("seen"))
 
 
 @dataclass(slots=True)
@@ -83,11 +84,10 @@ class Sharing:
 
     def _look_at(self, image: Digest) -> bool:
         """Count `image` if it is seen and was not, or the reverse; return whether that is so."""
-        table = schema.summaries
         row = self.connection.execute(_SEEN, {"image": image}).first()
         if row is None or row.counted == bool(row.seen):
             return False
-        self.connection.execute(update(table).where(table.c.id == image).values(counted=bool(row.seen)))
+        self.connection.execute(_COUNTED, {"image": image, "seen": bool(row.seen)})
         self._count(image, 1 if row.seen else -1)
         return True
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select, update
 
 from imagewright.oci import Digest
 from imagewright.store import schema
@@ -18,17 +18,38 @@ from imagewright.store.uses import Uses, note_use
 
 __all__ = ["Change", "Summaries"]
 
+# Statements that are made once: to put one together costs more than to carry it out.
+_IMAGE: BindParameter[Digest] = bindparam("image", type_=schema.images.c.id.type)
+_NAMES = select(schema.references.c.name).where(schema.references.c.image == _IMAGE).order_by(schema.references.c.name)
+_CONTAINERS = select(func.count()).select_from(schema.containers).where(schema.containers.c.image == _IMAGE)
+_ENTRIES = select(
+    schema.summaries.c.id,
+    schema.summaries.c.parent,
+    schema.summaries.c.created_ns,
+    schema.summaries.c.size,
+    schema.summaries.c.shared_size,
+    schema.summaries.c.names,
+    schema.summaries.c.labels,
+    schema.summaries.c.containers,
+    schema.uses.c.last_used_ns,
+).join(schema.uses, schema.uses.c.id == schema.summaries.c.id)
+_ENTRY = _ENTRIES.where(schema.summaries.c.id == _IMAGE)
+_PROPERTY = schema.properties.c.name == "generation"
+_GENERATION = select(schema.properties.c.value).where(_PROPERTY)
+_ADVANCE = update(schema.properties).where(_PROPERTY).values(value=schema.properties.c.value + 1)
+
 
 @dataclass(slots=True)
 class Change:
     """A transaction on images, names and containers.
 
-    What changes the row, the names, the children or the containers of an image adds it to `touched`, what uses it to
-    `used`.
+    What changes the row, the names or the containers of an image adds it to `touched`, what changes no more than its
+    children, or makes it without names, to `recounted`, what uses it to `used`.
     """
 
     connection: Connection
     touched: set[Digest] = field(default_factory=set)
+    recounted: set[Digest] = field(default_factory=set)
     used: set[Digest] = field(default_factory=set)
     removed: set[Digest] = field(default_factory=set)
     _sharing: Sharing = field(init=False)
@@ -40,7 +61,7 @@ class Change:
         """Delete `image`, which has neither names nor children; return the layers that now nobody holds."""
         parent = self.connection.scalar(select(schema.images.c.parent).where(schema.images.c.id == image))
         if parent is not None:
-            self.touched.add(parent)
+            self.recounted.add(parent)
         self._sharing.leave(image)
         self.connection.execute(delete(schema.manifests).where(schema.manifests.c.image == image))
         for table in (schema.images, schema.summaries, schema.uses):
@@ -54,8 +75,8 @@ class Change:
             _refresh(self.connection, image)
         for image in self.used:
             note_use(self.connection, image, now_ns)
-        stale = self._sharing.settle(self.touched - self.removed)
-        return self.touched | self.used | self.removed | stale
+        stale = self._sharing.settle((self.touched | self.recounted) - self.removed)
+        return self.touched | self.recounted | self.used | self.removed | stale
 
 
 class Summaries:
@@ -92,34 +113,18 @@ class Summaries:
 
 
 def _refresh(connection: Connection, image: Digest) -> None:
-    names = connection.scalars(
-        select(schema.references.c.name).where(schema.references.c.image == image).order_by(schema.references.c.name)
-    )
-    count = connection.scalar(
-        select(func.count()).select_from(schema.containers).where(schema.containers.c.image == image)
-    )
+    names = connection.scalars(_NAMES, {"image": image})
+    count = connection.scalar(_CONTAINERS, {"image": image})
     table = schema.summaries
     connection.execute(update(table).where(table.c.id == image).values(names=list(names), containers=count))
 
 
 def _load(connection: Connection, images: Iterable[Digest] | None = None) -> dict[Digest, Entry]:
-    table, uses = schema.summaries, schema.uses
-    query = select(
-        table.c.id,
-        table.c.parent,
-        table.c.created_ns,
-        table.c.size,
-        table.c.shared_size,
-        table.c.names,
-        table.c.labels,
-        table.c.containers,
-        uses.c.last_used_ns,
-    ).join(uses, uses.c.id == table.c.id)
     if images is None:
-        return {row.id: _entry(row) for row in connection.execute(query)}
+        return {row.id: _entry(row) for row in connection.execute(_ENTRIES)}
     found = {}
     for image in images:
-        row = connection.execute(query.where(table.c.id == image)).first()
+        row = connection.execute(_ENTRY, {"image": image}).first()
         if row is not None:
             found[image] = _entry(row)
     return found
@@ -140,11 +145,9 @@ def _entry(row: Any) -> Entry:
 
 
 def _generation(connection: Connection) -> int:
-    table = schema.properties
-    return int(connection.execute(select(table.c.value).where(table.c.name == "generation")).scalar_one())
+    return int(connection.execute(_GENERATION).scalar_one())
 
 
 def _advance(connection: Connection) -> int:
-    table = schema.properties
-    connection.execute(update(table).where(table.c.name == "generation").values(value=table.c.value + 1))
+    connection.execute(_ADVANCE)
     return _generation(connection)

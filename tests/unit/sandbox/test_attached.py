@@ -14,6 +14,6 @@ def test_an_interrupt_reaches_what_runs() -> None:
 
 
 def test_a_container_is_let_go() -> None:
-    arguments = run_arguments("run", "/s", "/b", "id")
+    arguments = run_arguments("run", "/b", "id", configuration="/b")
     assert detached(arguments) == [*arguments[:5], "--detach", *arguments[5:]]
     assert arguments[4] == "run"

@@ -45,17 +45,17 @@ def test_what_programs_are_started_with(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SECRET", "x")
     monkeypatch.setenv("PATH", "/p")
     assert environment("/s") == {"PATH": "/p", MARKER: "/s"}
-    assert run_arguments("/r", "/s", "/b", "id") == [
+    assert run_arguments("/r", "/b", "id", configuration="/b/c") == [
         "/r",
-        "--root=/s/runtime",
+        "--root=/b/c/runtime",
         "--log=/b/log",
         "--log-format=json",
         "run",
-        "--bundle=/b",
+        "--bundle=/b/c",
         "--pid-file=/b/pid",
         "id",
     ]
-    assert run_arguments("/r", "/s", "/b", "id", keep=True)[4:6] == ["run", "--keep"]
+    assert run_arguments("/r", "/b", "id", configuration="/b/c", keep=True)[4:6] == ["run", "--keep"]
 
 
 @pytest.mark.parametrize(("text", "keeps"), [("--keep  do not delete", True), ("--bundle", False)])

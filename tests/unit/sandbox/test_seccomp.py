@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from imagewright.sandbox.seccomp import seccomp_profile
+from imagewright.sandbox.seccomp import inner_profile, outer_rules, seccomp_profile
 
 BEYOND = """
     mount umount2 pivot_root unshare setns bpf perf_event_open init_module finit_module kexec_load reboot swapon acct
@@ -16,11 +16,24 @@ def allowed(architecture: str, name: str, *arguments: int) -> bool:
     profile = seccomp_profile(architecture)
     assert profile is not None
     assert profile["defaultAction"] == "SCMP_ACT_ERRNO"
+    return matches(profile["syscalls"], "SCMP_ACT_ALLOW", name, arguments)
+
+
+def allowed_by_both(architecture: str, name: str, *arguments: int) -> bool:
+    """Judge a call as the inherited filter and that of the container together would."""
+    profile = inner_profile(architecture)
+    assert profile["defaultAction"] == "SCMP_ACT_ALLOW"
+    return matches(outer_rules(architecture), "SCMP_ACT_ALLOW", name, arguments) and not matches(
+        profile["syscalls"], "SCMP_ACT_ERRNO", name, arguments
+    )
+
+
+def matches(rules: list[dict[str, Any]], action: str, name: str, arguments: tuple[int, ...]) -> bool:
     return any(
         name in rule["names"]
-        and rule["action"] == "SCMP_ACT_ALLOW"
+        and rule["action"] == action
         and all(holds(condition, arguments[condition["index"]]) for condition in rule.get("args", ()))
-        for rule in profile["syscalls"]
+        for rule in rules
     )
 
 
@@ -87,3 +100,35 @@ def test_no_name_is_there_twice() -> None:
 
 def test_architectures_that_nobody_wrote_a_profile_for() -> None:
     assert seccomp_profile("riscv64") is None
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_two_filters_allow_together_what_the_one_allows(architecture: str) -> None:
+    profile = seccomp_profile(architecture)
+    assert profile is not None
+    names = {name for rule in profile["syscalls"] for name in rule["names"]} | set(BEYOND.split())
+    arguments = [
+        0,
+        1,
+        16,
+        17,
+        18,
+        23,
+        31,
+        39,
+        40,
+        41,
+        0x0120_0011,
+        0x2_0008,
+        0xFFFF_FFFF,
+        *(1 << bit for bit in range(33)),
+    ]
+    for name in names:
+        for argument in arguments:
+            assert allowed_by_both(architecture, name, argument) == allowed(architecture, name, argument), name
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_a_runtime_may_make_a_container_under_the_outer_filter(architecture: str) -> None:
+    for name in "mount umount2 pivot_root unshare setns bpf keyctl sethostname clone clone3 execveat".split():  # noqa: SIM905
+        assert matches(outer_rules(architecture), "SCMP_ACT_ALLOW", name, (0x7E02_0011,)), name

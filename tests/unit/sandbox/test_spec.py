@@ -123,3 +123,9 @@ def test_what_is_hidden() -> None:
 def test_machines_without_a_profile_run_without_a_filter() -> None:
     assert "seccomp" in spec()["linux"]
     assert "seccomp" not in spec(architecture="mips")["linux"]
+
+
+def test_a_runtime_that_is_filtered_gets_the_rest_of_the_filter() -> None:
+    profile = spec(filtered=True)["linux"]["seccomp"]
+    assert profile["defaultAction"] == "SCMP_ACT_ALLOW"
+    assert len(profile["syscalls"]) < 12
