@@ -98,7 +98,7 @@ class Sandbox:
                         cwd=cwd,
                         cgroup=cgroup,
                         network_namespace=namespace,
-                        filtered=program is not None,
+                        filtered=bool(program),
                         mounts=mounts,
                     )
                     lowers = (mount_points, *request.lowers)
@@ -106,31 +106,30 @@ class Sandbox:
                     check_working_directory(bundle.rootfs, cwd)
                     if network is not None:
                         network.wait_ready(stop.descriptor)
-                    if program is not None:
-                        _restrict(program)
+                    _restrict(program)
 
                 limit = request.limits.memory
                 keep = limit > 0 and self._keeps_cgroups(runtime)
                 command = run_arguments(
-                    runtime,
-                    bundle.directory,
-                    request.container_id,
-                    configuration=bundle.private,
-                    keep=keep,
+                    runtime, bundle.directory, request.container_id, configuration=bundle.private, keep=keep
                 )
                 if isinstance(output, Attachment):
                     attached = AttachedContainer(bundle, self._find_hierarchies(), cgroup, stop)
                     return attached.run(command, self._environment, prepare, output)
                 exit_code = container.run(command, self._environment, prepare, output)
-                if exit_code and keep and self._find_hierarchies().memory_kills(cgroup):
-                    raise RunFailed(
-                        f"a process was killed because the memory limit of {limit} bytes was reached",
-                        exit_code=exit_code,
-                    )
+                if exit_code and keep:
+                    self._check_memory(cgroup, limit, exit_code)
                 return exit_code
         finally:
             forget()
             stop.close()
+
+    def _check_memory(self, cgroup: str, limit: int, exit_code: int) -> None:
+        """Raise `RunFailed` if processes were killed for the memory limit."""
+        if self._find_hierarchies().memory_kills(cgroup):
+            raise RunFailed(
+                f"a process was killed because the memory limit of {limit} bytes was reached", exit_code=exit_code
+            )
 
     @contextlib.contextmanager
     def _bundle(self, container_id: str) -> Iterator[Bundle]:
@@ -252,9 +251,10 @@ def _check(request: RunRequest) -> str:
     return posixpath.normpath(f"/{request.cwd.lstrip('/')}")
 
 
-def _restrict(program: bytes) -> None:
+def _restrict(program: bytes | None) -> None:
     try:
-        restrict_thread(program)
+        if program is not None:
+            restrict_thread(program)
     except OSError as error:
         raise SystemFailure(f"the system-call filter of a RUN cannot be set: {error.strerror}") from error
 
