@@ -161,6 +161,8 @@ def leftovers(data_root: str) -> list[str]:
             os.path.join(directory, name)
             for top in ("ingest", "run", "trash")
             for directory, _, names in os.walk(os.path.join(data_root, top))
+            # These are kept for the containers to come, no more than a few.
+            if not directory.startswith(os.path.join(data_root, "run", "mount-points"))
             for name in names
         ),
         *(line for line in processes() if data_root in line and line.split()[0] != own and " serve " not in line),

@@ -12,7 +12,6 @@ import msgspec
 
 from imagewright.sandbox.capabilities import held_capabilities
 from imagewright.sandbox.network import ADDRESS, NAME_SERVER, hosts_file, resolv_conf
-from imagewright.sandbox.overlay import make_mount_points
 from imagewright.sandbox.request import RunRequest
 from imagewright.sandbox.runtime import architecture
 from imagewright.sandbox.spec import CAPABILITIES, ContainerMount, ContainerSpec, runtime_spec
@@ -41,7 +40,7 @@ class Bundle:
 
     @property
     def mount_points(self) -> str:
-        """The layer directory that holds what is mounted over, on the filesystem of the other ones."""
+        """Where a layer directory of mount points is that no other container has."""
         return f"{self.directory}/init"
 
     @property
@@ -76,12 +75,8 @@ class Bundle:
             file.write(cgroup)
 
     def write(self, request: RunRequest) -> None:
-        """Write everything but the configuration; raises `InvalidInput` for a request that is refused.
-
-        The calling thread has mounted `private`.
-        """
+        """Write everything but the configuration to `private`, which the calling thread has mounted."""
         os.mkdir(self.rootfs, 0o755)
-        make_mount_points(self.mount_points, request.lowers)
         for name, text in _etc_texts(request, _hostname(request)).items():
             with open(f"{self.private}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)

@@ -7,14 +7,21 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from imagewright.errors import InvalidInput, SystemFailure
 from imagewright.filesystem.tree import Directory
 from imagewright.sandbox.attributes import apply_metadata
 from imagewright.sandbox.kernel import MNT_DETACH, MS_NODEV, MS_NOSUID, mount, unmount
 
-__all__ = ["check_working_directory", "give_root_metadata", "make_mount_points", "mount_overlay", "unmount_overlay"]
+__all__ = [
+    "check_working_directory",
+    "describe_mount_points",
+    "give_root_metadata",
+    "make_mount_points",
+    "mount_overlay",
+    "unmount_overlay",
+]
 
 # Nothing of a copied-up file may stay behind in a lower directory, and a directory is renamed by copying it: an upper
 # directory then says by itself what changed. Volatile: fsync(2) of the processes inside is not passed on, because what
@@ -119,6 +126,15 @@ def make_mount_points(directory: str, lowers: Sequence[str]) -> None:
         _copy_metadata(lowers[0], directory, os.lstat(lowers[0]))
 
 
+def describe_mount_points(lowers: Sequence[str]) -> Hashable:
+    """Return what `make_mount_points` takes over from `lowers`, but for the root, of which only `upper` is seen."""
+    found = [_find_highest(lowers, name) for name in (*_MOUNT_POINTS, "etc")]
+    return tuple(
+        one and (one[1].st_mode, one[1].st_uid, one[1].st_gid, one[1].st_mtime_ns, *_copied_attributes(one[0]))
+        for one in found
+    )
+
+
 def _make_empty(path: str) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 
@@ -140,11 +156,15 @@ def _find_highest(lowers: Sequence[str], name: str) -> tuple[str, os.stat_result
 def _copy_metadata(source: str, target: str, status: os.stat_result) -> None:
     os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, stat.S_IMODE(status.st_mode))
-    for name in os.listxattr(source, follow_symlinks=False):
-        if not name.startswith("trusted."):
-            with contextlib.suppress(OSError):
-                os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
+    for name, value in _copied_attributes(source):
+        with contextlib.suppress(OSError):
+            os.setxattr(target, name, value, follow_symlinks=False)
     os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def _copied_attributes(path: str) -> list[tuple[str, bytes]]:
+    names = os.listxattr(path, follow_symlinks=False)
+    return [(name, os.getxattr(path, name, follow_symlinks=False)) for name in names if not name.startswith("trusted.")]
 
 
 def check_working_directory(rootfs: str, path: str) -> None:

@@ -20,9 +20,15 @@ from imagewright.sandbox.cgroups import Hierarchies, find_hierarchies
 from imagewright.sandbox.container import Container, StopSignal
 from imagewright.sandbox.kernel import restrict_thread
 from imagewright.sandbox.limits import clean_parent, possible_limits
+from imagewright.sandbox.mount_points import MountPoints
 from imagewright.sandbox.mounting import check_mounts, make_private, make_targets, prepare_mounts
 from imagewright.sandbox.network_pool import NetworkPool
-from imagewright.sandbox.overlay import check_working_directory, give_root_metadata, mount_overlay
+from imagewright.sandbox.overlay import (
+    check_working_directory,
+    give_root_metadata,
+    make_mount_points,
+    mount_overlay,
+)
 from imagewright.sandbox.recovery import end_processes
 from imagewright.sandbox.request import OutputSink, RunRequest
 from imagewright.sandbox.runtime import environment, find_runtime, inherited_filter, keeps_cgroups, run_arguments
@@ -53,6 +59,7 @@ class Sandbox:
         self._cgroup_prefix = f"/imagewright-{sha256(os.fsencode(self._state_root)).hexdigest()[:12]}-"
         self._hierarchies: Hierarchies | None = None
         self._networks = NetworkPool(self._environment)
+        self._mount_points = MountPoints(f"{self._state_root}/mount-points")
         self._keeping: dict[str, bool] = {}
         self._lock = threading.Lock()
 
@@ -88,46 +95,45 @@ class Sandbox:
                 def prepare() -> None:
                     make_private(bundle.private)
                     bundle.write(request)
-                    mounts = _make_mounts(bundle, request, stack)
+                    mount_points, mounts = self._make_mounts(bundle, request, stack)
                     namespace = network.path if network else ""
                     bundle.write_configuration(
                         request,
                         cwd=cwd,
                         cgroup=cgroup,
                         network_namespace=namespace,
-                        filtered=program is not None,
+                        filtered=bool(program),
                         mounts=mounts,
                     )
-                    lowers = (bundle.mount_points, *request.lowers)
+                    lowers = (mount_points, *request.lowers)
                     mount_overlay(bundle.links, bundle.rootfs, lowers, request.upper, work)
                     check_working_directory(bundle.rootfs, cwd)
                     if network is not None:
                         network.wait_ready(stop.descriptor)
-                    if program is not None:
-                        _restrict(program)
+                    _restrict(program)
 
                 limit = request.limits.memory
                 keep = limit > 0 and self._keeps_cgroups(runtime)
                 command = run_arguments(
-                    runtime,
-                    bundle.directory,
-                    request.container_id,
-                    configuration=bundle.private,
-                    keep=keep,
+                    runtime, bundle.directory, request.container_id, configuration=bundle.private, keep=keep
                 )
                 if isinstance(output, Attachment):
                     attached = AttachedContainer(bundle, self._find_hierarchies(), cgroup, stop)
                     return attached.run(command, self._environment, prepare, output)
                 exit_code = container.run(command, self._environment, prepare, output)
-                if exit_code and keep and self._find_hierarchies().memory_kills(cgroup):
-                    raise RunFailed(
-                        f"a process was killed because the memory limit of {limit} bytes was reached",
-                        exit_code=exit_code,
-                    )
+                if exit_code and keep:
+                    self._check_memory(cgroup, limit, exit_code)
                 return exit_code
         finally:
             forget()
             stop.close()
+
+    def _check_memory(self, cgroup: str, limit: int, exit_code: int) -> None:
+        """Raise `RunFailed` if processes were killed for the memory limit."""
+        if self._find_hierarchies().memory_kills(cgroup):
+            raise RunFailed(
+                f"a process was killed because the memory limit of {limit} bytes was reached", exit_code=exit_code
+            )
 
     @contextlib.contextmanager
     def _bundle(self, container_id: str) -> Iterator[Bundle]:
@@ -145,6 +151,20 @@ class Sandbox:
             yield Bundle(directory)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _make_mounts(
+        self, bundle: Bundle, request: RunRequest, stack: contextlib.ExitStack
+    ) -> tuple[str, tuple[ContainerMount, ...]]:
+        """Make what is mounted besides the image, and return it after the directory of its mount points.
+
+        The calling thread's mounts are its own. Raises `InvalidInput` for a request that is refused.
+        """
+        if not request.mounts:
+            return stack.enter_context(self._mount_points.shared(request.lowers)), ()
+        make_mount_points(bundle.mount_points, request.lowers)
+        prepared = prepare_mounts(request.mounts, private=bundle.private, directory=bundle.directory, stack=stack)
+        make_targets(bundle.mount_points, request.root, prepared)
+        return bundle.mount_points, tuple(item.mount for item in prepared)
 
     @contextlib.contextmanager
     def _cgroup(self, request: RunRequest) -> Iterator[str]:
@@ -173,6 +193,7 @@ class Sandbox:
         if not ended or not all(map(hierarchies.remove, groups)):
             raise SystemFailure("a container of an earlier run cannot be ended")
         shutil.rmtree(f"{self._state_root}/bundles", ignore_errors=True)
+        self._mount_points.clear()
 
     def _groups_elsewhere(self) -> set[str]:
         """Return the control groups of left-over bundles, which need not be where `Hierarchies.find` looks."""
@@ -199,8 +220,9 @@ class Sandbox:
             return self._runtime or "runc"
 
     def close(self) -> None:
-        """End the network helpers and wait for them; no `run` may be under way. Idempotent."""
+        """End the network helpers and wait for them, remove what is shared; no `run` may be under way. Idempotent."""
         self._networks.close()
+        self._mount_points.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -247,18 +269,10 @@ def _check_size(request: RunRequest) -> None:
         raise InvalidInput(f"argument list too long: {len(sizes)} arguments and variables of {sum(sizes)} bytes")
 
 
-def _make_mounts(bundle: Bundle, request: RunRequest, stack: contextlib.ExitStack) -> tuple[ContainerMount, ...]:
-    """Make what is mounted besides the image; the calling thread's mounts are its own."""
-    if not request.mounts:
-        return ()
-    prepared = prepare_mounts(request.mounts, private=bundle.private, directory=bundle.directory, stack=stack)
-    make_targets(bundle.mount_points, request.root, prepared)
-    return tuple(item.mount for item in prepared)
-
-
-def _restrict(program: bytes) -> None:
+def _restrict(program: bytes | None) -> None:
     try:
-        restrict_thread(program)
+        if program is not None:
+            restrict_thread(program)
     except OSError as error:
         raise SystemFailure(f"the system-call filter of a RUN cannot be set: {error.strerror}") from error
 
