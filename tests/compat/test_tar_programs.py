@@ -1,6 +1,5 @@
 """Archives of the programs that people use, and ours read by them."""
 
-import dataclasses
 import functools
 import io
 import json
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from imagewright.archive import Member, Spool, decompress, read_layer, read_tree, write_layer, write_members
 from imagewright.errors import InvalidInput
@@ -469,5 +469,5 @@ def _whole_seconds(node: Node) -> Node:
     mtime_ns = node.mtime_ns // _SECOND * _SECOND
     if isinstance(node, Directory):
         children = {name: _whole_seconds(child) for name, child in node.children.items()}
-        return dataclasses.replace(node, mtime_ns=mtime_ns, children=children)
-    return dataclasses.replace(node, mtime_ns=mtime_ns)
+        return replace(node, mtime_ns=mtime_ns, children=children)
+    return replace(node, mtime_ns=mtime_ns)

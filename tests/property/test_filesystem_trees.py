@@ -1,10 +1,10 @@
 """What holds for any tree and any layer."""
 
 import random
-from dataclasses import fields, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import (

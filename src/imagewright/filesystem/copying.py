@@ -4,7 +4,9 @@ https://docs.docker.com/reference/dockerfile/#copy. Where the engines differ: do
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from imagewright.errors import InvalidInput
 from imagewright.filesystem.draft import Draft, DraftDirectory

@@ -4,15 +4,15 @@ https://github.com/opencontainers/image-spec/blob/main/layer.md
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from imagewright.filesystem.tree import Node
 
 __all__ = ["Change", "Layer", "Opaque", "Put", "Whiteout", "arrange"]
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True, gc=False):
     """`path` becomes `node`. A directory put over a directory keeps the children it has.
 
     A directory node in a Put has no children of its own: they are changes of their own. Puts that share one node
@@ -23,15 +23,13 @@ class Put:
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Whiteout:
+class Whiteout(msgspec.Struct, frozen=True, gc=False):
     """Whatever was at `path` in lower layers is gone."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opaque:
+class Opaque(msgspec.Struct, frozen=True, gc=False):
     """Whatever was below the directory `path` in lower layers is gone; the directory itself stays."""
 
     path: str
@@ -40,8 +38,7 @@ class Opaque:
 Change = Put | Whiteout | Opaque
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True, gc=False):
     """Changes in canonical order.
 
     Parents before their children, and a directory's whole contents before its next sibling; siblings by name (as

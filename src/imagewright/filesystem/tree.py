@@ -6,12 +6,15 @@ itself is `""`. Names are `str` with undecodable bytes as surrogate escapes, as 
 Two names of one inode (a hard link) are two names bound to the *same object*: compare with `is`. Whoever copies nodes
 keeps that identity by copying each object once.
 
+A context has tens of thousands of these, so they are msgspec's structures, made in a tenth of the time that frozen
+dataclasses take, and left out of the search for cyclic garbage (`gc=False`), since no value can hold itself.
 Nodes are never changed after construction; the mapping given to a `Directory` belongs to it from then on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from imagewright.oci import Digest
 
@@ -34,16 +37,14 @@ __all__ = [
 _NO_XATTRS: Mapping[str, bytes] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(msgspec.Struct, frozen=True, gc=False):
     """Where bytes are: they begin `offset` bytes into the file named `path`, a name that only the edges understand."""
 
     path: str
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, gc=False, eq=False):
     """The bytes of a regular file: what they are (`digest`, `size` in bytes) and where they can be read now.
 
     Two contents are equal if their bytes are, wherever those are kept.
@@ -51,36 +52,38 @@ class Content:
 
     digest: Digest
     size: int
-    extent: Extent = field(compare=False)
+    extent: Extent
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Content) and self.digest == other.digest and self.size == other.size
+
+    def __hash__(self) -> int:
+        return hash((self.digest, self.size))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Inode:
+class _Inode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What every kind of node has; `mode` is the permission bits with setuid, setgid and sticky, not the type."""
 
     mode: int
     uid: int = 0
     gid: int = 0
     mtime_ns: int = 0
-    xattrs: Mapping[str, bytes] = field(default_factory=lambda: _NO_XATTRS)
+    xattrs: Mapping[str, bytes] = msgspec.field(default_factory=lambda: _NO_XATTRS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File(_Inode):
+class File(_Inode, frozen=True, kw_only=True, gc=False):
     """A regular file."""
 
     content: Content
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Symlink(_Inode):
+class Symlink(_Inode, frozen=True, kw_only=True, gc=False):
     """A symbolic link; `target` is as it was written, never resolved."""
 
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device(_Inode):
+class Device(_Inode, frozen=True, kw_only=True, gc=False):
     """A block or character device."""
 
     kind: Literal["block", "character"]
@@ -88,16 +91,14 @@ class Device(_Inode):
     minor: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fifo(_Inode):
+class Fifo(_Inode, frozen=True, kw_only=True, gc=False):
     """A named pipe."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directory(_Inode):
+class Directory(_Inode, frozen=True, kw_only=True, gc=False):
     """A directory with its children by name."""
 
-    children: Mapping[str, "Node"] = field(default_factory=dict)
+    children: Mapping[str, "Node"] = msgspec.field(default_factory=dict)
 
 
 Node = File | Symlink | Device | Fifo | Directory

@@ -3,7 +3,8 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from imagewright.errors import InvalidInput
 
@@ -12,8 +13,7 @@ __all__ = ["Digest", "chain_id"]
 _PATTERN = re.compile(r"sha256:([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
+class Digest(msgspec.Struct, frozen=True, order=True, gc=False):
     """The address of some bytes: `sha256:` and 64 lower-case hexadecimal digits.
 
     https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests; of the registered algorithms only

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from msgspec.structs import replace
 
 from imagewright.build.cache import cache_key, layer_content
 from imagewright.filesystem import (

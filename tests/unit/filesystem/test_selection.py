@@ -1,6 +1,7 @@
-from dataclasses import replace
+import dataclasses
 
 import pytest
+from msgspec.structs import replace
 
 from imagewright.errors import InvalidInput
 from imagewright.filesystem import (
@@ -151,7 +152,7 @@ def test_what_is_selected_counts_in_its_order_and_by_its_name() -> None:
     one, other = Selected("d/f", "f", _NODE), Selected("e/g", "g", _NODE)
 
     assert digest_selection([one, other]) != digest_selection([other, one])
-    assert digest_selection([one]) != digest_selection([replace(one, name="x")])
-    assert digest_selection([one]) == digest_selection([replace(one, path="x")])
-    assert digest_selection([one]) != digest_selection([replace(one, archive=Layer(()))])
-    assert digest_selection([one, one]) == digest_selection([one, replace(one, node=replace(_NODE))])
+    assert digest_selection([one]) != digest_selection([dataclasses.replace(one, name="x")])
+    assert digest_selection([one]) == digest_selection([dataclasses.replace(one, path="x")])
+    assert digest_selection([one]) != digest_selection([dataclasses.replace(one, archive=Layer(()))])
+    assert digest_selection([one, one]) == digest_selection([one, dataclasses.replace(one, node=replace(_NODE))])
