@@ -17,9 +17,12 @@ __all__ = ["ContentReader", "Contents", "copy_content", "open_content", "read_co
 
 # A layer's contents are slices of one spool, or thousands of files that are read once each.
 _MOST_OPEN = 16
-# Most contents are small, and follow the one that was read before with nothing but a header between them.
-_AHEAD = 256 << 10
-_NEAR = 4096
+# Most contents are small, and near the one that was read before, but in the order of names, not of the archive. So they
+# come from pieces of the file that are kept, unless they are too far apart for that to be worth it.
+_WINDOW = 128 << 10
+_WINDOWS = 32
+_SMALL = 32 << 10
+_NEAR = 256 << 10
 
 
 class ContentReader(Protocol):
@@ -40,11 +43,10 @@ class Contents:
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
-        # Of the file that was read last: what was read ahead, from where, and where the last content ended.
+        # Of the file that was read last: the windows kept, by their number, and where the last content began.
         self._path = ""
-        self._ahead = b""
-        self._start = 0
-        self._end = 0
+        self._windows: dict[int, bytes] = {}
+        self._last = 0
 
     def pieces(self, content: Content, /) -> Iterator[bytes]:
         """Yield the bytes of `content` in pieces (a `ContentReader`)."""
@@ -58,20 +60,18 @@ class Contents:
         size, extent = content.size, content.extent
         if not size:
             return b""
-        if extent.path == self._path:
-            offset = extent.offset
-            at = offset - self._start
-            near = 0 <= offset - self._end <= _NEAR
-            self._end = offset + size
-            if at >= 0 and at + size <= len(self._ahead):
-                return self._ahead[at : at + size]
-            if near and size < _AHEAD:
-                self._ahead = _pread(self._descriptor(content), _AHEAD, offset)
-                self._start = offset
-                if size <= len(self._ahead):
-                    return self._ahead[:size]
-        else:
-            self._path, self._ahead, self._end = extent.path, b"", extent.offset + size
+        offset = extent.offset
+        if extent.path != self._path:
+            self._path, self._last = extent.path, offset
+            self._windows.clear()
+        elif size <= _SMALL:
+            number, at = divmod(offset, _WINDOW)
+            window = self._windows.get(number)
+            if window is None and abs(offset - self._last) <= _NEAR:
+                window = self._load(content, number)
+            self._last = offset
+            if window is not None and at + size <= len(window):
+                return window[at : at + size]
         return self._read(content, 0, size)
 
     def copy(self, content: Content, fd: int) -> None:
@@ -88,6 +88,13 @@ class Contents:
         """Close what is open; idempotent."""
         while self._open:
             os.close(self._open.popitem()[1])
+
+    def _load(self, content: Content, number: int) -> bytes:
+        """Return a window of the file that `content` is in, and keep it."""
+        if len(self._windows) >= _WINDOWS:
+            del self._windows[next(iter(self._windows))]
+        window = self._windows[number] = _pread(self._descriptor(content), _WINDOW, number * _WINDOW)
+        return window
 
     def _read(self, content: Content, start: int, size: int) -> bytes:
         fd = self._descriptor(content)
