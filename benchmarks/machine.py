@@ -27,9 +27,14 @@ def described(peers: Peers, file_system: str) -> str:
     programs = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     return (
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d}. {os.cpu_count()} processors ({_processor()}), {memory:.0f} GB of"
-        f" memory, Linux {platform.release()}, file system: {file_system}. imagewright {imagewright.__version__}"
+        f" memory, Linux {_kernel()}, file system: {file_system}. imagewright {imagewright.__version__}"
         f"{_commit()}; {programs}. Load average at the end: {os.getloadavg()[2]:.1f} in 15 minutes."
     )
+
+
+def _kernel() -> str:
+    """Return the version without what those who built the kernel added to it."""
+    return ".".join(platform.release().split(".")[:2])
 
 
 def _processor() -> str:

@@ -1,6 +1,8 @@
 """The memory of processes with all that descend from them, what they share counted once."""
 
+import ctypes
 import os
+import platform
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -9,12 +11,20 @@ from typing import Self
 __all__ = ["Watch", "children", "memory"]
 
 _LOOK_SECONDS = 0.25
+# kcmp(2), which the C library has no function for.
+_SYS_KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
+_KCMP_VM = 1
+
+_libc = ctypes.CDLL(None)
 
 
 def memory(*roots: int) -> int:
     """Return the bytes that `roots` and their descendants have: the sum of their proportional shares (PSS)."""
     total = 0
-    for pid in _descendants(set(roots)):
+    parents = _parents()
+    for pid in _descendants(set(roots), parents):
+        if _same_memory(pid, parents.get(pid, 0)):
+            continue
         try:
             with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
                 total += next((int(line.split()[1]) for line in file if line.startswith("Pss:")), 0)
@@ -53,8 +63,12 @@ class Watch:
             self.most = max(self.most, memory(*self._roots()))
 
 
-def _descendants(roots: set[int]) -> set[int]:
-    parents = _parents()
+def _same_memory(pid: int, other: int) -> bool:
+    """Return whether both are one address space, which a process has until it becomes another program: vfork(2)."""
+    return _SYS_KCMP is not None and _libc.syscall(_SYS_KCMP, pid, other, _KCMP_VM, 0, 0) == 0
+
+
+def _descendants(roots: set[int], parents: dict[int, int]) -> set[int]:
     found = set(roots)
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
