@@ -22,7 +22,7 @@ COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 _GZIP_LEVEL = 1
 _ZSTD_LEVEL = 3
 _RAW = -15
-# RFC 1952 section 2.3: no name and no time, so that equal layers give equal bytes; fastest algorithm, unknown system.
+# RFC 1952 section 2.3: no name and no time; fastest algorithm, unknown system.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 # Blocks of one stream that are compressed or wait to be written; bounds the memory.
 _UNDERWAY = 4
@@ -57,8 +57,10 @@ _FORMATS: Mapping[Compression, _Format] = {
 
 
 class Packer:
-    """Compresses what is written into `out`, with the threads of `pool`; the same bytes each time, however many.
+    """Compresses what is written into `out`, with the threads of `pool`.
 
+    zstd gives the same bytes each time, however many threads. gzip nearly: now and then isal gives two bytes each
+    other's codes, which are as long and mean the same to who unpacks, so a layer is known by what is in it.
     To be used by one thread, which writes to `out`; whoever made `pool` ends it. Nothing is complete before `finish`.
     """
 

@@ -49,11 +49,15 @@ def test_what_is_packed_can_be_unpacked(pool: Executor, data: bytes, compression
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_the_same_bytes_whatever_the_pieces_and_threads(pool: Executor, data: bytes, compression: Compression) -> None:
+def test_pieces_and_threads_make_no_difference(pool: Executor, data: bytes, compression: Compression) -> None:
     packed = pack(data, compression, pool)
     assert len(packed) < len(data) * 0.6
     with ThreadPoolExecutor(1) as one:
-        assert pack(data, compression, one, piece=300_001) == packed
+        again = pack(data, compression, one, piece=300_001)
+    # See Packer: of equal codes isal does not always choose the same.
+    assert again == packed if compression == "zstd" else len(again) == pytest.approx(len(packed), rel=1e-4)
+    unpacked = decompress(io.BytesIO(again))
+    assert b"".join(iter(lambda: unpacked.read(CHUNK), b"")) == data
 
 
 def test_what_the_sink_raises_comes_out(pool: Executor, data: bytes) -> None:
