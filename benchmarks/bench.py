@@ -16,9 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
 
+from bounds import bounds
 from crowd import CROWD
 from daemons import DAEMONS, imports
 from disk import Disk, alone, disk
+from growth import growth
 from listing import LISTING
 from machine import described
 from peers import Engine, peers
@@ -38,7 +40,10 @@ WORKLOADS = (*BUILDS, TRANSFERS, SAVE, LISTING, CROWD, DAEMONS)
 
 # More of the report, by its title: each returns Markdown, and writes its plots into `benchmarks` of the directory that
 # it is given, which is `docs`.
-SECTIONS: dict[str, Callable[[World, Path], str]] = {}
+SECTIONS: dict[str, Callable[[World, Path], str]] = {
+    "Growth": growth,
+    "Bounds": lambda world, _docs: bounds(world),
+}
 
 # Seconds of the whole run, and those of them that are kept for all sections, profiles and the end.
 _FULL, _FULL_SECTIONS, _FULL_PROFILES = 870, 210, 45
