@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 
 from floors import Floor, sent
+from many_images import fill
 from peers import Engine, Peer
 from rows import Goal, Row, Values, Workload
 from world import World
@@ -120,13 +121,17 @@ def _started(world: World, peer: Peer, count: int) -> Iterator[Engine]:
     """Start another of `peer` with `count` images."""
     top = world.top / f"list-{peer.name}-{count}"
     top.mkdir()
-    tar = top / "images.tar"
-    tar.write_bytes(_images(count))
-    starting = daemon if peer == world.peers.ours else dockerd
-    with starting(str(top)) as server:
-        engine = Engine(peer.name, server.socket, server.process.pid)
-        engine.load(tar)
-        yield engine
+    if peer == world.peers.ours:
+        fill(top / "data", count)
+        with daemon(str(top)) as server:
+            yield Engine(peer.name, server.socket, server.process.pid)
+    else:
+        tar = top / "images.tar"
+        tar.write_bytes(_images(count))
+        with dockerd(str(top)) as docker:
+            engine = Engine(peer.name, docker.socket, docker.process.pid)
+            engine.load(tar)
+            yield engine
 
 
 def _engine(world: World, peer: Peer, count: int) -> Engine:

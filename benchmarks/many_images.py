@@ -23,6 +23,7 @@ from support.unixhttp import UnixConnection
 __all__ = ["fill", "list_times"]
 
 _ROUNDS = 40
+_TEN = "/images/json?filters=" + quote(json.dumps({"label": ["tenth=7"]}))
 _SECOND = 1_000_000_000
 _FIRST_NS = 1_704_067_200 * _SECOND
 _TEN = "/images/json?filters=" + quote(json.dumps({"label": ["tenth=7"]}))
@@ -102,6 +103,14 @@ def _seconds(action: Callable[[], object]) -> float:
     begun = time.perf_counter()
     action()
     return time.perf_counter() - begun
+
+
+def _etag(connection: UnixConnection) -> str:
+    """Return the ETag of the whole list."""
+    connection.request("GET", "/images/json")
+    response = connection.getresponse()
+    response.read()
+    return response.headers["ETag"]
 
 
 def _get(connection: UnixConnection, target: str, match: str = "") -> bytes:
