@@ -26,7 +26,6 @@ _ROUNDS = 40
 _TEN = "/images/json?filters=" + quote(json.dumps({"label": ["tenth=7"]}))
 _SECOND = 1_000_000_000
 _FIRST_NS = 1_704_067_200 * _SECOND
-_TEN = "/images/json?filters=" + quote(json.dumps({"label": ["tenth=7"]}))
 
 
 def fill(data_root: Path, count: int) -> None:
@@ -121,14 +120,6 @@ def _get(connection: UnixConnection, target: str, match: str = "") -> bytes:
     if response.status != (HTTPStatus.NOT_MODIFIED if match else HTTPStatus.OK):
         raise RuntimeError(f"{target}: {response.status}")
     return body
-
-
-def _etag(connection: UnixConnection) -> str:
-    """Return the tag of the whole list."""
-    connection.request("GET", "/images/json")
-    response = connection.getresponse()
-    response.read()
-    return response.headers["ETag"]
 
 
 def _post(connection: UnixConnection, target: str) -> None:
