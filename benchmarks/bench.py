@@ -73,8 +73,9 @@ def profiles(world: World, works: list[Work], budget: Budget) -> Iterator[Profil
 
 def import_profiles() -> Iterator[Profile]:
     """Yield what the start of the program imports."""
-    for key, words in (("start", ("serve", "--help")), ("help", ("--help",))):
-        found = imports(*words)
+    serving = ("imagewright.cli.serve", "imagewright.api", "imagewright.engine")
+    for key, modules in (("start", serving), ("help", ("imagewright.cli",))):
+        found = imports(*modules)
         whole = sum(found.values())
         yield Profile(key, f"{whole:.2f} s of imports", largest(found, whole, 8))
 

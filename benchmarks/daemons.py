@@ -75,9 +75,9 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": sources}
 
 
-def imports(*words: str) -> dict[str, float]:
-    """Return the seconds that `imagewright` with `words` imports each top-level package for, itself alone."""
-    command = [sys.executable, "-X", "importtime", "-m", "imagewright", *words]
+def imports(*modules: str) -> dict[str, float]:
+    """Return the seconds that importing `modules` takes for each top-level package, itself alone."""
+    command = [sys.executable, "-X", "importtime", "-c", f"import {', '.join(modules)}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment())
     found: dict[str, float] = {}
     for line in done.stderr.splitlines():

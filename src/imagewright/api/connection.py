@@ -18,8 +18,8 @@ _GRACE_SECONDS = 0.5
 # What is read, and for how long after the last of it, of a client that was told already that it is not understood.
 _HEARD_SIZE = 64 << 20
 _HEARD_SECONDS = 1.0
-# An image list goes out in one piece then, not in some that each wait for their turn; what waits is the kernel's memory.
-_SEND_BUFFER = 2 << 20
+# An image list goes out in one piece then, not in some that each wait for their turn; so long the kernel has it.
+_SEND_BUFFER = 1 << 20
 # Of socket(7), for which `socket` has no name: past the limit for all, where this process may.
 _SO_SNDBUFFORCE = 32
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n"
@@ -212,7 +212,9 @@ class Connection(asyncio.Protocol):
 
 def _enlarge(transport: asyncio.Transport) -> None:
     """Have the kernel take an answer of `_SEND_BUFFER` bytes at once, as far as it lets this process have that."""
-    connection = transport.get_extra_info("socket")
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is None:
+        return
     for option in (_SO_SNDBUFFORCE, socket.SO_SNDBUF):
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, option, _SEND_BUFFER)

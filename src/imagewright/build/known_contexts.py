@@ -16,7 +16,7 @@ from imagewright.plan import CopyFiles
 __all__ = ["KnownContext", "KnownContexts", "Recording", "Taken"]
 
 _BLOCK = 1 << 20
-_MOST_BLOCKS = 512
+_MOST_BLOCKS = 1024
 _MOST_CONTEXTS = 32
 _MOST_TAKEN = 256
 _MOST_DOCKERFILE = 64 << 10

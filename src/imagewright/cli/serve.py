@@ -98,6 +98,7 @@ def command(
         unix_socket_path(host)
     settings = registries.settings()
     agents = parse_agents("--ssh-agent", ssh_agents)
+    gc.disable()  # what is loaded here is no garbage, and looking through it takes a twentieth of the start
     from imagewright.api import BuildLimits, serve  # noqa: PLC0415 - the server is only loaded where it runs
     from imagewright.engine import Engine  # noqa: PLC0415
 
@@ -109,6 +110,7 @@ def command(
         builds = BuildLimits(**{name: limit for name, limit in limits.items() if limit is not None})
         gc.set_threshold(*_COLLECT_AFTER)
         gc.freeze()  # what is here now stays
+        gc.enable()
         serve(engine, hosts, experimental=experimental, builds=builds, agents=agents)
 
 

@@ -207,11 +207,12 @@ def test_a_client_that_has_left_before_its_build_starts(daemon: FakeDaemon) -> N
 def test_a_slow_reader_holds_its_own_build_back(daemon: FakeDaemon) -> None:
     with daemon.connect() as client:
         client.sendall(post("/build", context("FROM scratch\nRUN flood 300")))
-        assert wait_for(lambda: daemon.engine.flooded > 10)
-        time.sleep(0.1)
+        # Some MiB are under way before the reader is waited for, most of them in the kernel.
+        assert wait_for(lambda: daemon.engine.flooded > 60)
+        time.sleep(0.2)
         held = daemon.engine.flooded
         time.sleep(0.1)
-        assert daemon.engine.flooded == held < 150
+        assert daemon.engine.flooded == held < 200
         assert daemon.get("/_ping").status == 200
         reply = read_reply(client.makefile("rb"))
     assert len(reply.streamed) > 300 * 65536

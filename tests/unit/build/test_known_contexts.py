@@ -31,9 +31,9 @@ def test_blocks_depend_on_the_bytes_and_not_on_how_they_come() -> None:
 
 def test_what_is_too_large_has_no_blocks() -> None:
     piece = bytes(MEBIBYTE)
-    assert blocks(*[piece] * 511, piece[1:]) is not None
-    assert blocks(*[piece] * 512) is None
-    assert blocks(*[piece] * 700) is None
+    assert blocks(*[piece] * 1023, piece[1:]) is not None
+    assert blocks(*[piece] * 1024) is None
+    assert blocks(*[piece] * 1100) is None
 
 
 def test_no_context_is_the_beginning_of_another() -> None:
