@@ -19,6 +19,7 @@ from imagewright.dockerfile import (
     expand_words,
     parse,
 )
+from imagewright.errors import InvalidInput
 from support.builder import archive
 from support.dockerd import Dockerd, dockerd
 from support.unixhttp import request
@@ -89,6 +90,17 @@ def config(engine: Dockerd, dockerfile: str) -> Any:
 @pytest.mark.parametrize(("_line", "dockerfile", "message"), ERRORS)
 def test_errors(engine: Dockerd, _line: int, dockerfile: str, message: str) -> None:
     assert ask(engine, dockerfile) == (400, [{"message": message}])
+
+
+def test_the_longest_line(engine: Dockerd) -> None:
+    longest = f"FROM scratch\nLABEL a=b\n{'# '.ljust(65535, 'x')}\n"
+    assert ask(engine, longest)[0] == 200
+    assert len(parse(longest.encode()).stages) == 1
+
+    status, messages = ask(engine, f"{longest[:-1]}x\n")
+    with pytest.raises(InvalidInput) as caught:
+        parse(f"{longest[:-1]}x\n".encode())
+    assert (status, messages) == (400, [{"message": str(caught.value)}])
 
 
 @pytest.mark.parametrize(("dockerfile", "steps", "warning"), STEPS)

@@ -23,7 +23,7 @@ FROM = b"FROM busybox\n"
 _MISSING = "Cannot locate specified Dockerfile: Dockerfile"
 _PARSE = "failed to parse Dockerfile: "
 _MANY = f"{_PARSE}line 10001: there are more than 10000 instructions"
-_LONG = f"{_PARSE}dockerfile line greater than maximum allowed size of 65535"
+_LONG = f"{_PARSE}dockerfile line greater than max allowed size of 65535"
 _UIDS = "uids and gids must be in range 0-2147483647"
 
 

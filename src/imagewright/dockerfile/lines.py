@@ -106,7 +106,7 @@ class Lines:
         self._taken += 1
         # No character has more than four bytes.
         if len(line) > _LONGEST_LINE // 4 and len(line.encode("utf-8", "surrogateescape")) > _LONGEST_LINE:
-            raise InvalidInput(f"dockerfile line greater than maximum allowed size of {_LONGEST_LINE}")
+            raise InvalidInput(f"dockerfile line greater than max allowed size of {_LONGEST_LINE}")
         return line.removesuffix("\r")
 
     def _join(self, first: str) -> str:

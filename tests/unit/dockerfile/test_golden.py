@@ -33,7 +33,7 @@ ELSEWHERE = (
     "there are more than {MOST_INSTRUCTIONS} instructions",
     "has more than {_M",
     "is continued to more than",
-    "dockerfile line greater than maximum allowed size",
+    "dockerfile line greater than max allowed size",
     "substitutions are nested too deeply",
     "the pattern of a substitution is too long for its value",
     "onbuild trigger should be a single expression",
