@@ -87,8 +87,8 @@ def _of_many_files(directory: Path, count: int) -> str:
     taken, stays = ((each - idle) >> 20 for each in (most, kept))
     return (
         "Files cost by their number, since trees and indices of layers are in memory: a COPY of"
-        f" {count:,} small ones and a\nRUN after it take {taken} MiB at the most. Of that {stays} MiB stay: what was used"
-        " last is remembered, up to 200,000\nnodes of trees and as many changes of layers."
+        f" {count:,} small ones and a\nRUN after it take {taken} MiB at the most. Of that {stays} MiB stay: what was"
+        " used last is remembered, up to 200,000\nnodes of trees and as many changes of layers."
     )
 
 
