@@ -42,8 +42,7 @@ class LogWriter:
 
     Of what needs more than about `limit` bytes the first and the last half are kept, and a line between that says how
     much is left out; until it is closed it may take twice that on the disk. What is written at once is to be much less.
-    Raises `SystemFailure` where the disk does
-    not take it.
+    Raises `SystemFailure` where the disk does not take it.
     """
 
     def __init__(self, path: str, *, clock: Callable[[], int], limit: int = _LIMIT) -> None:
