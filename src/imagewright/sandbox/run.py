@@ -68,10 +68,12 @@ class Sandbox:
 
         `output` is called in the calling thread, unless it is this process's own streams. When this returns or raises,
         no process, mount, cgroup or file of the container is left but `request.upper`, and perhaps a network helper
-        that has been killed. Raises `Cancelled` when cancelled, what `output` raised (the container is killed first),
-        `SystemFailure` with the engine's text if the process cannot be started or a limit cannot be set here,
-        `InvalidInput` for a request that is refused, and `RunFailed`, which says so, if the exit code is not zero and
-        processes were killed for the memory limit.
+        that has been killed; a few empty mount points stay for containers to come, until `close`.
+
+        Raises `Cancelled` when cancelled, what `output` raised (the container is killed first), `SystemFailure` with
+        the engine's text if the process cannot be started or a limit cannot be set here, `InvalidInput` for a request
+        that is refused, and `RunFailed`, which says so, if the exit code is not zero and processes were killed for the
+        memory limit.
         """
         cancellation.check()
         cwd = _check(request)
